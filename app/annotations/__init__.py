@@ -1,0 +1,1 @@
+"""What people state about images: append-only statements and the current truth they imply."""

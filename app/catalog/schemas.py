@@ -1,0 +1,101 @@
+"""What the catalog routes read and write."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from app.annotations.models import LabelValue, Source
+from app.catalog.filters import ImageFilter, Order, parse_label_filter
+from app.catalog.service import Entry
+from app.core.pagination import MAX_LIMIT
+from app.images.models import ImageState, Split
+from app.images.schemas import ImageOut
+
+CAPTURE_FIELDS = ("line", "station", "camera", "lot", "part")
+
+
+class ListingQuery(BaseModel):
+    """The query of a listing. A parameter that does not exist is refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: list[str] = Field(
+        default_factory=list,
+        description="`key` or `key:value`, value one of present, absent, unsure, unknown; "
+        "several must all hold.",
+        examples=[["scratch:present"]],
+    )
+    state: ImageState | None = None
+    split: Split | None = None
+    line: str | None = None
+    station: str | None = None
+    camera: str | None = None
+    lot: str | None = None
+    part: str | None = None
+    captured_from: AwareDatetime | None = Field(None, description="Inclusive.")
+    captured_until: AwareDatetime | None = Field(None, description="Exclusive.")
+    file_name: str | None = Field(None, description="Part of the name.", max_length=200)
+    has_pseudo_labels: bool | None = Field(None, description="Suggestions wait.")
+    reviewed: bool | None = Field(None, description="People are done with it.")
+    annotated: bool | None = Field(None, description="Somebody stated anything.")
+    sort: Order = Order.NEWEST
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    limit: int = Field(50, ge=1, le=MAX_LIMIT, description="Rows per page.")
+
+    def to_filter(self, label_ids: Mapping[str, UUID]) -> ImageFilter:
+        """Raises `Invalid` for a label that the project does not have."""
+        capture = {name: getattr(self, name) for name in CAPTURE_FIELDS}
+        return ImageFilter(
+            labels=tuple(parse_label_filter(text, label_ids) for text in self.label),
+            state=self.state,
+            split=self.split,
+            capture={name: value for name, value in capture.items() if value is not None},
+            captured_from=self.captured_from,
+            captured_until=self.captured_until,
+            file_name=self.file_name,
+            has_pseudo_labels=self.has_pseudo_labels,
+            reviewed=self.reviewed,
+            annotated=self.annotated,
+        )
+
+
+class KnownLabel(BaseModel):
+    value: LabelValue
+    source: Source
+
+
+class SuggestedLabel(BaseModel):
+    """A pseudo-label that waits for a decision."""
+
+    id: UUID
+    label: str = Field(examples=["scratch"])
+    value: LabelValue
+    confidence: float = Field(examples=[0.93])
+
+
+class CatalogItem(ImageOut):
+    """A photo with what is known about its labels; labels that are missing are unknown."""
+
+    labels: dict[str, KnownLabel]
+    pseudo_labels: list[SuggestedLabel]
+
+
+def describe(entry: Entry, keys: dict[UUID, str]) -> CatalogItem:
+    """An entry as the API shows it, labels by key."""
+    return CatalogItem(
+        **ImageOut.model_validate(entry.image).model_dump(),
+        labels={
+            keys[label_id]: KnownLabel(value=LabelValue(known.value), source=Source(known.source))
+            for label_id, known in entry.truth.items()
+        },
+        pseudo_labels=[
+            SuggestedLabel(
+                id=open_one.id,
+                label=keys[open_one.label_id],
+                value=LabelValue(open_one.value),
+                confidence=open_one.confidence,
+            )
+            for open_one in entry.pseudo_labels
+        ],
+    )

@@ -1,0 +1,65 @@
+"""Images as people look for them: with what is known and what is suggested about each label."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.annotations import service as annotations
+from app.annotations.models import ImageLabel, Source
+from app.catalog import repository
+from app.catalog.filters import ImageFilter, Order
+from app.core.pagination import Slice
+from app.images import service as images
+from app.images.models import Image
+from app.projects import service as projects
+from app.projects.models import Counter
+from app.pseudolabels import service as pseudolabels
+from app.pseudolabels.models import PseudoLabel, PseudoLabelState
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image, the truth about its labels, and what is open about it; by label id."""
+
+    image: Image
+    truth: Mapping[UUID, ImageLabel]
+    pseudo_labels: Sequence[PseudoLabel]
+
+
+def list_images(
+    session: Session,
+    project_id: UUID,
+    wanted: ImageFilter,
+    *,
+    order: Order = Order.NEWEST,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Slice[Entry]:
+    """One page of images; three queries, however many rows."""
+    page = repository.listing(session, project_id, wanted, order=order, cursor=cursor, limit=limit)
+    return Slice(_entries(session, page.rows), page.next_cursor)
+
+
+def get_entry(session: Session, project_id: UUID, image_id: UUID) -> Entry:
+    """Raises `NotFound` for an image that the project does not have."""
+    return _entries(session, [images.get_image(session, project_id, image_id)])[0]
+
+
+def delete_image(session: Session, project_id: UUID, image: Image, *, actor_id: UUID) -> None:
+    """Hide an image from everybody; what was suggested about it is put aside."""
+    entry = _entries(session, [image])[0]
+    pseudolabels.mark_many(
+        session, [(open_one, PseudoLabelState.SUPERSEDED) for open_one in entry.pseudo_labels]
+    )
+    if any(known.source != Source.AUTO for known in entry.truth.values()):
+        projects.adjust_counter(session, project_id, Counter.ANNOTATED, -1)
+    images.hide(session, image, actor_id=actor_id)
+
+
+def _entries(session: Session, rows: Sequence[Image]) -> list[Entry]:
+    ids = [image.id for image in rows]
+    truth = annotations.truth(session, ids)
+    waiting = pseudolabels.pending_for_images(session, ids)
+    return [Entry(image, truth[image.id], waiting[image.id]) for image in rows]

@@ -1,0 +1,1 @@
+"""Rooms without product words: configuration, database, storage, queue, errors, security."""

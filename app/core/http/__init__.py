@@ -1,0 +1,1 @@
+"""What HTTP needs and no noun owns: transactions, problems, limits, entity tags, idempotency."""

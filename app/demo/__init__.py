@@ -1,0 +1,1 @@
+"""The main job played end to end through the public REST API, and its report."""

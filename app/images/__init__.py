@@ -1,0 +1,1 @@
+"""Photos: upload, inspection of what arrives, verdicts, thumbnails, evaluation-set membership."""

@@ -1,0 +1,66 @@
+"""An image's place in the review queue: how urgent it is, and whether people are done with it.
+
+Set-based, because predictions and imports move thousands of images at once. Which image a
+reviewer gets next is decided in `reviews`.
+"""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Float, Uuid, bindparam, func, select, text, update
+from sqlalchemy.orm import Session
+
+from app.core.clock import now
+from app.images.models import Image
+
+_SET_PRIORITIES = text(
+    "UPDATE image SET priority = given.priority "
+    "FROM unnest(:ids, :priorities) AS given(id, priority) WHERE image.id = given.id"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("priorities", type_=ARRAY(Float)))
+
+
+def lock(session: Session, project_id: UUID, image_ids: Collection[UUID]) -> set[UUID]:
+    """Hold these images until the transaction ends; returns those that the project has.
+
+    Locked in the order of their ids, so that two writers of the same images cannot deadlock.
+    """
+    held = (
+        select(Image.id)
+        .where(
+            Image.id == func.any(bindparam("ids", list(image_ids), ARRAY(Uuid))),
+            Image.project_id == project_id,
+            Image.deleted_at.is_(None),
+        )
+        .order_by(Image.id)
+        .with_for_update(key_share=True)
+    )
+    return set(session.scalars(held))
+
+
+def mark_reviewed(session: Session, image_ids: Collection[UUID]) -> None:
+    """People are done with these images: they leave the queue."""
+    _set_reviewed_at(session, image_ids, reviewed=True)
+
+
+def reopen(session: Session, image_ids: Collection[UUID]) -> None:
+    """There is something to decide about these images again."""
+    _set_reviewed_at(session, image_ids, reviewed=False)
+
+
+def set_priorities(session: Session, priorities: Mapping[UUID, float]) -> None:
+    """How much a person's look is worth, per image; the queue serves the highest first."""
+    session.execute(
+        _SET_PRIORITIES, {"ids": list(priorities), "priorities": list(priorities.values())}
+    )
+
+
+def _set_reviewed_at(session: Session, image_ids: Collection[UUID], *, reviewed: bool) -> None:
+    if not image_ids:
+        return
+    unlike = Image.reviewed_at.is_(None) if reviewed else Image.reviewed_at.is_not(None)
+    session.execute(
+        update(Image)
+        .where(Image.id == func.any(bindparam("ids", list(image_ids), ARRAY(Uuid))), unlike)
+        .values(reviewed_at=now() if reviewed else None)
+        .execution_options(synchronize_session="fetch")
+    )

@@ -1,0 +1,153 @@
+"""What the KPI routes write. Every figure carries how many rows it rests on."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Bucket(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+def _keep_moment(value: object) -> object:
+    """Midnight written as a moment is one, although it could also be read as a day."""
+    return datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else value
+
+
+DayOrMoment = Annotated[date | datetime, BeforeValidator(_keep_moment)]
+
+
+class KpiQuery(BaseModel):
+    """Which time, in the project's zone."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    start: DayOrMoment | None = Field(
+        None, alias="from", description="First day, or moment. Default: 30 days before `to`."
+    )
+    end: DayOrMoment | None = Field(
+        None, alias="to", description="Last day (included), or moment (excluded). Default: today."
+    )
+    bucket: Bucket = Bucket.DAY
+
+
+class FromAttributes(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class ShareOut(FromAttributes):
+    """A proportion with its 95 % interval (Wilson)."""
+
+    value: float = Field(examples=[0.94])
+    low: float = Field(examples=[0.89])
+    high: float = Field(examples=[0.97])
+    count: int = Field(examples=[184], description="Decisions behind it.")
+
+
+class TimeSavedOut(BaseModel):
+    """Labeling time saved against the control arm, with its 95 % bootstrap interval."""
+
+    hours: float = Field(examples=[12.4])
+    low_hours: float | None = Field(examples=[10.1])
+    high_hours: float | None = Field(examples=[14.9])
+    money: float = Field(examples=[37200.0])
+    low_money: float | None
+    high_money: float | None
+    currency: str = Field(examples=["JPY"])
+    control_mean_seconds: float = Field(examples=[9.3])
+    assisted_mean_seconds: float | None = Field(examples=[3.1])
+    control_images: int
+    assisted_images: int
+    auto_accepted_images: int
+    audit_seconds: float
+
+
+class LabelQualityOut(BaseModel):
+    """How good the suggestions about one label are.
+
+    `precision`, `recall` and `absent_precision` rest on control and audit images only, where
+    people did not see the suggestion; `decided_precision` on every decision, which may flatter.
+    """
+
+    label: str = Field(examples=["scratch"])
+    acceptance_rate: ShareOut | None
+    precision: ShareOut | None
+    recall: ShareOut | None
+    absent_precision: ShareOut | None
+    decided_precision: ShareOut | None
+
+
+class GainOut(FromAttributes):
+    first: float | None = Field(examples=[0.61])
+    live: float | None = Field(examples=[0.78])
+    gain: float | None = Field(examples=[0.17])
+
+
+class LabelGainOut(BaseModel):
+    label: str = Field(examples=["scratch"])
+    ap: GainOut
+    recall: GainOut
+
+
+class DetectionGainOut(BaseModel):
+    """The live model against the first, both on human evaluation labels."""
+
+    first_version: int | None = Field(examples=[1])
+    live_version: int | None = Field(examples=[4])
+    map: GainOut
+    labels: list[LabelGainOut]
+
+
+class AgreementOut(BaseModel):
+    """Krippendorff's alpha over images that two people or more labelled."""
+
+    alpha: float = Field(examples=[0.91])
+    pairs: int = Field(examples=[57], description="(Image, label) pairs behind it.")
+
+
+class QueueOut(BaseModel):
+    pending_pseudo_labels: int
+    oldest_seconds: float | None = Field(description="Age of the open pseudo-label made first.")
+    median_seconds: float | None
+
+
+class BucketOut(BaseModel):
+    """One day, week or month of the series."""
+
+    start: date = Field(description="First local day.")
+    finished_images: int
+    accepted: int
+    rejected: int
+    added: int
+    acceptance_rate: float | None
+    control_images: int
+    control_mean_seconds: float | None
+    assisted_images: int
+    assisted_mean_seconds: float | None
+    saved_hours: float | None
+
+
+class KpisOut(BaseModel):
+    """All KPIs of a project in a period."""
+
+    simulated: bool = Field(
+        description="The times come from a simulated reviewer, not from people at work."
+    )
+    start: datetime = Field(serialization_alias="from")
+    end: datetime = Field(serialization_alias="to")
+    time_zone: str = Field(examples=["Asia/Tokyo"])
+    bucket: Bucket
+    time_saved: TimeSavedOut | None = Field(description="Null until a control image was reviewed.")
+    acceptance_rate: ShareOut | None
+    finished_images: int
+    images_per_hour: float | None = Field(description="Per hour of active time.")
+    active_hours: float
+    labels: list[LabelQualityOut]
+    detection_gain: DetectionGainOut
+    agreement: AgreementOut | None
+    queue: QueueOut
+    series: list[BucketOut]

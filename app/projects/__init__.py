@@ -1,0 +1,1 @@
+"""Inspection tasks: their settings, label taxonomy, rollout stage and counters."""

@@ -1,0 +1,1 @@
+"""What a model version says about images: predictions, and pseudo-labels people decide on."""

@@ -1,0 +1,65 @@
+"""Predictions of live and candidate models, and the pseudo-labels drawn from them."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Float, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.clock import now
+from app.core.db import Base, Identified
+
+
+class PseudoLabelState(StrEnum):
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    AUTO_ACCEPTED = "auto_accepted"
+    SUPERSEDED = "superseded"
+
+
+class Prediction(Base):
+    __tablename__ = "prediction"
+
+    model_version_id: Mapped[UUID] = mapped_column(ForeignKey("model_version.id"), primary_key=True)
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("image.id"), primary_key=True, index=True)
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
+    probabilities: Mapped[list[float]] = mapped_column(ARRAY(Float))
+    contexts: Mapped[list[float]] = mapped_column(ARRAY(Float))
+    uncertainty: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PseudoLabel(Identified, Base):
+    __tablename__ = "pseudo_label"
+    __table_args__ = (
+        Index("ix_pseudo_label_image_id_label_id", "image_id", "label_id"),
+        Index(
+            "uq_pseudo_label_open",
+            "image_id",
+            "label_id",
+            unique=True,
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_pseudo_label_queue",
+            "project_id",
+            "label_id",
+            "confidence",
+            "id",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index("ix_pseudo_label_listing", "project_id", "state", "confidence", "id"),
+    )
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("image.id"))
+    label_id: Mapped[UUID] = mapped_column(ForeignKey("label.id"))
+    model_version_id: Mapped[UUID] = mapped_column(ForeignKey("model_version.id"), index=True)
+    value: Mapped[str]
+    confidence: Mapped[float]
+    threshold: Mapped[float]
+    state: Mapped[str] = mapped_column(default=PseudoLabelState.PENDING)
+    decided_at: Mapped[datetime | None]

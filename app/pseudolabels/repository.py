@@ -1,0 +1,299 @@
+"""The SQL of predictions and pseudo-labels: one statement per batch, however many rows."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    bindparam,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from app.annotations.models import ImageLabel, LabelValue, Source
+from app.core.clock import now
+from app.core.ids import new_id
+from app.core.pagination import Key, Slice, fetch_slice
+from app.images.models import Image, ImageState, Split
+from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
+from app.pseudolabels.rows import PredictionRow, Proposal
+
+_UPSERT_PREDICTIONS = text("""
+INSERT INTO prediction
+    (model_version_id, image_id, project_id, probabilities, contexts, uncertainty, created_at)
+SELECT :version_id, image.id, image.project_id, given.probabilities, given.contexts,
+       given.uncertainty, :at
+FROM jsonb_to_recordset(:rows)
+    AS given(image_id uuid, probabilities float8[], contexts float8[], uncertainty float8)
+JOIN image ON image.id = given.image_id AND image.project_id = :project_id
+ON CONFLICT (model_version_id, image_id) DO UPDATE SET
+    probabilities = excluded.probabilities, contexts = excluded.contexts,
+    uncertainty = excluded.uncertainty, created_at = excluded.created_at
+""").bindparams(bindparam("rows", type_=JSONB))
+
+# Evaluation and test images are labelled without suggestions, so nothing is proposed for them;
+# nor for a label whose value is known already, or that was put into the archive.
+_UPSERT_PROPOSALS = text("""
+INSERT INTO pseudo_label
+    (id, created_at, project_id, image_id, label_id, model_version_id, value, confidence,
+     threshold, state)
+SELECT given.id, :at, image.project_id, image.id, given.label_id, :version_id, given.value,
+       given.confidence, given.threshold, 'pending'
+FROM jsonb_to_recordset(:rows)
+    AS given(id uuid, image_id uuid, label_id uuid, value text, confidence float8,
+             threshold float8)
+JOIN image ON image.id = given.image_id AND image.project_id = :project_id
+JOIN label ON label.id = given.label_id AND label.archived_at IS NULL
+WHERE image.split = 'train' AND image.state = 'ready' AND image.deleted_at IS NULL
+  AND NOT EXISTS (
+    SELECT FROM image_label
+    WHERE image_label.image_id = image.id AND image_label.label_id = given.label_id)
+ON CONFLICT (image_id, label_id) WHERE state = 'pending' DO UPDATE SET
+    value = excluded.value, confidence = excluded.confidence, threshold = excluded.threshold
+RETURNING image_id, xmax = 0 AS is_new
+""").bindparams(bindparam("rows", type_=JSONB))
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which pseudo-labels a listing shows; what is None does not matter."""
+
+    state: PseudoLabelState = PseudoLabelState.PENDING
+    label_id: UUID | None = None
+    model_version_id: UUID | None = None
+    image_id: UUID | None = None
+    value: LabelValue | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+
+
+def upsert_predictions(
+    session: Session, *, project_id: UUID, version_id: UUID, rows: Sequence[PredictionRow]
+) -> None:
+    given = [
+        {
+            "image_id": str(row.image_id),
+            "probabilities": [float(p) for p in row.probabilities],
+            "contexts": [float(c) for c in row.contexts],
+            "uncertainty": float(row.uncertainty),
+        }
+        for row in rows
+    ]
+    session.execute(
+        _UPSERT_PREDICTIONS,
+        {"version_id": version_id, "project_id": project_id, "rows": given, "at": now()},
+    )
+
+
+def upsert_proposals(
+    session: Session, *, project_id: UUID, version_id: UUID, rows: Sequence[Proposal]
+) -> list[tuple[UUID, bool]]:
+    """The image of each proposal that was stored, and whether it is new."""
+    given = [
+        {
+            "id": str(new_id()),
+            "image_id": str(row.image_id),
+            "label_id": str(row.label_id),
+            "value": row.value,
+            "confidence": float(row.confidence),
+            "threshold": float(row.threshold),
+        }
+        for row in rows
+    ]
+    stored = session.execute(
+        _UPSERT_PROPOSALS,
+        {"version_id": version_id, "project_id": project_id, "rows": given, "at": now()},
+    )
+    return [(row.image_id, row.is_new) for row in stored]
+
+
+def supersede_other_versions(
+    session: Session, image_ids: Collection[UUID], version_id: UUID
+) -> int:
+    """How many open pseudo-labels of other versions were put aside."""
+    return _supersede(session, _of_images(image_ids) & (PseudoLabel.model_version_id != version_id))
+
+
+def supersede_decided(session: Session, image_ids: Collection[UUID]) -> int:
+    """How many open pseudo-labels were put aside because their label is known by now."""
+    return _supersede(session, _of_images(image_ids) & is_decided())
+
+
+def supersede_label(session: Session, label_id: UUID) -> int:
+    """How many open pseudo-labels about this label were put aside."""
+    return _supersede(session, PseudoLabel.label_id == label_id)
+
+
+def _supersede(session: Session, which: ColumnElement[bool]) -> int:
+    put_aside = (
+        update(PseudoLabel)
+        .where(PseudoLabel.state == PseudoLabelState.PENDING, which)
+        .values(state=PseudoLabelState.SUPERSEDED, decided_at=now())
+        .returning(PseudoLabel.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return len(session.scalars(put_aside).all())
+
+
+def _of_images(image_ids: Collection[UUID]) -> ColumnElement[bool]:
+    return PseudoLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid)))
+
+
+def is_decided() -> ColumnElement[bool]:
+    """People or imports have stated the value of the pseudo-label's label."""
+    return exists().where(
+        ImageLabel.image_id == PseudoLabel.image_id,
+        ImageLabel.label_id == PseudoLabel.label_id,
+        ImageLabel.source != Source.AUTO,
+    )
+
+
+def pending_of_images(session: Session, image_ids: Collection[UUID]) -> list[PseudoLabel]:
+    waiting = (
+        select(PseudoLabel)
+        .where(_of_images(image_ids), PseudoLabel.state == PseudoLabelState.PENDING, ~is_decided())
+        .order_by(PseudoLabel.confidence.desc(), PseudoLabel.id)
+    )
+    return list(session.scalars(waiting))
+
+
+def get_many(
+    session: Session, project_id: UUID, pseudo_label_ids: Collection[UUID]
+) -> dict[UUID, PseudoLabel]:
+    rows = session.scalars(_by_ids(project_id, pseudo_label_ids))
+    return {row.id: row for row in rows}
+
+
+def lock_many(
+    session: Session, project_id: UUID, pseudo_label_ids: Collection[UUID]
+) -> dict[UUID, PseudoLabel]:
+    """Hold these pseudo-labels until the transaction ends, as they are now."""
+    held = _by_ids(project_id, pseudo_label_ids).with_for_update()
+    rows = session.scalars(held.execution_options(populate_existing=True))
+    return {row.id: row for row in rows}
+
+
+def lock_open(session: Session, image_id: UUID) -> list[PseudoLabel]:
+    held = (
+        select(PseudoLabel)
+        .where(PseudoLabel.image_id == image_id, PseudoLabel.state == PseudoLabelState.PENDING)
+        .order_by(PseudoLabel.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(session.scalars(held))
+
+
+def _by_ids(project_id: UUID, pseudo_label_ids: Collection[UUID]) -> Select[Any]:
+    wanted = PseudoLabel.id == func.any(bindparam(None, list(pseudo_label_ids), ARRAY(Uuid)))
+    return (
+        select(PseudoLabel)
+        .where(wanted, PseudoLabel.project_id == project_id)
+        .order_by(PseudoLabel.id)
+    )
+
+
+def has_open(session: Session, image_id: UUID, label_id: UUID) -> bool:
+    waiting = select(PseudoLabel.id).where(
+        PseudoLabel.image_id == image_id,
+        PseudoLabel.label_id == label_id,
+        PseudoLabel.state == PseudoLabelState.PENDING,
+    )
+    return session.scalar(waiting) is not None
+
+
+def page(
+    session: Session,
+    statement: Select[Any],
+    *,
+    ascending: bool,
+    cursor: str | None,
+    limit: int,
+) -> Slice[PseudoLabel]:
+    key = Key(
+        columns=(PseudoLabel.confidence.expression, PseudoLabel.id.expression),
+        attributes=("confidence", "id"),
+        descending=not ascending,
+    )
+    return fetch_slice(session, statement, key, cursor=cursor, limit=limit)
+
+
+def filtered(project_id: UUID, wanted: Filter, *, control_rate: float) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = [
+        PseudoLabel.project_id == project_id,
+        PseudoLabel.state == wanted.state,
+    ]
+    for name in ("label_id", "model_version_id", "image_id", "value"):
+        given = getattr(wanted, name)
+        if given is not None:
+            conditions.append(getattr(PseudoLabel, name) == given)
+    if wanted.min_confidence is not None:
+        conditions.append(PseudoLabel.confidence >= wanted.min_confidence)
+    if wanted.max_confidence is not None:
+        conditions.append(PseudoLabel.confidence <= wanted.max_confidence)
+    if wanted.state == PseudoLabelState.PENDING:
+        conditions += [~is_decided(), Image.arm_draw >= control_rate]
+    of_images = select(PseudoLabel).join(Image, Image.id == PseudoLabel.image_id)
+    return of_images.where(Image.deleted_at.is_(None), *conditions)
+
+
+def predictions_of(
+    session: Session, version_id: UUID, image_ids: Collection[UUID]
+) -> list[Prediction]:
+    wanted = Prediction.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid)))
+    return list(
+        session.scalars(select(Prediction).where(Prediction.model_version_id == version_id, wanted))
+    )
+
+
+def ready_ids(session: Session, project_id: UUID) -> Iterator[UUID]:
+    """Every photo that a model can look at, streamed by id."""
+    ready = select(Image.id).where(*_ready(project_id)).order_by(Image.id)
+    yield from session.scalars(ready.execution_options(yield_per=5000))
+
+
+def ready_between(session: Session, project_id: UUID, first: UUID, last: UUID) -> list[Image]:
+    """The photos of one chunk of `ready_ids`, given its first and last id."""
+    of_chunk = select(Image).where(*_ready(project_id), Image.id.between(first, last))
+    return list(session.scalars(of_chunk.order_by(Image.id)))
+
+
+def _ready(project_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Image.project_id == project_id,
+        Image.state == ImageState.READY,
+        Image.deleted_at.is_(None),
+    )
+
+
+def predictions_page(
+    session: Session, version_id: UUID, split: Split | None, *, cursor: str | None, limit: int
+) -> Slice[Prediction]:
+    by_image = Key(columns=(Prediction.image_id.expression,), attributes=("image_id",))
+    rows = (
+        select(Prediction)
+        .join(Image, Image.id == Prediction.image_id)
+        .where(Prediction.model_version_id == version_id, Image.deleted_at.is_(None))
+    )
+    if split is not None:
+        rows = rows.where(Image.split == split)
+    return fetch_slice(session, rows, by_image, cursor=cursor, limit=limit)
+
+
+def oldest_pending(session: Session, project_id: UUID) -> datetime | None:
+    return session.scalar(
+        select(func.min(PseudoLabel.created_at)).where(
+            PseudoLabel.project_id == project_id, PseudoLabel.state == PseudoLabelState.PENDING
+        )
+    )

@@ -1,0 +1,123 @@
+"""HTTP of predictions and pseudo-labels: list, read. Deciding them is part of `reviews`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+
+from app.annotations import service as annotations
+from app.annotations.models import LabelValue
+from app.core.errors import BadRequest, Invalid, NotFound
+from app.core.http.deps import SessionDep
+from app.core.http.problems import responses
+from app.core.http.transactions import make_router
+from app.core.pagination import Page
+from app.identity.deps import CanRead
+from app.projects import service as projects
+from app.projects.deps import ProjectDep
+from app.pseudolabels import service
+from app.pseudolabels.models import PseudoLabel, PseudoLabelState
+from app.pseudolabels.repository import Filter
+from app.pseudolabels.schemas import (
+    Order,
+    PredictionOut,
+    PredictionQuery,
+    PseudoLabelOut,
+    PseudoLabelQuery,
+)
+from app.training import service as training
+
+router = make_router("/projects/{slug}", "Pseudo-labels")
+
+
+@router.get(
+    "/pseudo-labels",
+    summary="List pseudo-labels by confidence",
+    response_model=Page[PseudoLabelOut],
+    responses=responses(NotFound, BadRequest),
+)
+def list_pseudo_labels(
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanRead,
+    query: Annotated[PseudoLabelQuery, Query()],
+) -> Page[PseudoLabelOut]:
+    found = service.list_pseudo_labels(
+        session,
+        project,
+        filter_of(session, project.id, query),
+        ascending=query.order == Order.LEAST_CONFIDENT,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    keys = annotations.label_keys(session, project.id)
+    items = [describe(row, keys) for row in found.rows]
+    return Page(items=items, next_cursor=found.next_cursor)
+
+
+@router.get(
+    "/pseudo-labels/{pseudo_label_id}",
+    summary="Read one pseudo-label",
+    response_model=PseudoLabelOut,
+    responses=responses(NotFound),
+)
+def get_pseudo_label(
+    project: ProjectDep, pseudo_label_id: UUID, session: SessionDep, principal: CanRead
+) -> PseudoLabelOut:
+    pseudo_label = service.get_pseudo_label(session, project.id, pseudo_label_id)
+    return describe(pseudo_label, annotations.label_keys(session, project.id))
+
+
+@router.get(
+    "/models/{version_id}/predictions",
+    summary="What a model version says about each photo",
+    response_model=Page[PredictionOut],
+    responses=responses(NotFound, BadRequest),
+)
+def list_predictions(
+    project: ProjectDep,
+    version_id: UUID,
+    session: SessionDep,
+    principal: CanRead,
+    query: Annotated[PredictionQuery, Query()],
+) -> Page[PredictionOut]:
+    """Probabilities are calibrated. Photos of the test split are among them."""
+    version = training.get_version(session, project.id, version_id)
+    found = service.list_predictions(
+        session, version, split=query.split, cursor=query.cursor, limit=query.limit
+    )
+    keys = annotations.label_keys(session, project.id)
+    columns = [keys[UUID(label_id)] for label_id in version.label_ids]
+    items = [
+        PredictionOut(
+            image_id=row.image_id,
+            probabilities=dict(zip(columns, row.probabilities, strict=True)),
+            contexts=row.contexts,
+            uncertainty=row.uncertainty,
+        )
+        for row in found.rows
+    ]
+    return Page(items=items, next_cursor=found.next_cursor)
+
+
+def filter_of(session: SessionDep, project_id: UUID, query: PseudoLabelQuery) -> Filter:
+    labels = projects.labels_by_key(session, project_id) if query.label else {}
+    if query.label and query.label not in labels:
+        raise Invalid(f"unknown label: {query.label}")
+    conditions = query.model_dump(exclude={"label", "order", "cursor", "limit"})
+    return Filter(label_id=labels[query.label].id if query.label else None, **conditions)
+
+
+def describe(row: PseudoLabel, keys: dict[UUID, str]) -> PseudoLabelOut:
+    return PseudoLabelOut(
+        id=row.id,
+        image_id=row.image_id,
+        label=keys[row.label_id],
+        value=LabelValue(row.value),
+        confidence=row.confidence,
+        threshold=row.threshold,
+        model_version_id=row.model_version_id,
+        state=PseudoLabelState(row.state),
+        created_at=row.created_at,
+        decided_at=row.decided_at,
+    )

@@ -1,0 +1,35 @@
+"""What a prediction run hands over, a row per image or per proposed label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.annotations.models import LabelValue
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """One model version's view of one image.
+
+    `probabilities` has shape (labels,) in the version's label order and is calibrated;
+    `contexts` has shape (groups,); `uncertainty` is higher where a person's look is worth more.
+    """
+
+    image_id: UUID
+    probabilities: Sequence[float]
+    contexts: Sequence[float]
+    uncertainty: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A prediction confident enough to ask a person about.
+
+    `confidence` is the calibrated probability of `value`, `threshold` what it had to reach.
+    """
+
+    image_id: UUID
+    label_id: UUID
+    value: LabelValue
+    confidence: float
+    threshold: float

@@ -1,0 +1,70 @@
+"""What the prediction and pseudo-label routes read and write."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.annotations.models import LabelValue
+from app.core.pagination import MAX_LIMIT
+from app.images.models import Split
+from app.pseudolabels.models import PseudoLabelState
+
+
+class Order(StrEnum):
+    MOST_CONFIDENT = "most_confident"
+    LEAST_CONFIDENT = "least_confident"
+
+
+class PseudoLabelQuery(BaseModel):
+    """Which pseudo-labels to list, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: PseudoLabelState = PseudoLabelState.PENDING
+    label: str | None = Field(None, description="A label's key.")
+    model_version_id: UUID | None = None
+    image_id: UUID | None = None
+    value: LabelValue | None = None
+    min_confidence: float | None = Field(None, ge=0, le=1)
+    max_confidence: float | None = Field(None, ge=0, le=1)
+    order: Order = Order.MOST_CONFIDENT
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    limit: int = Field(50, ge=1, le=MAX_LIMIT, description="Rows per page.")
+
+
+class PseudoLabelOut(BaseModel):
+    """A model's confident opinion about one label of one image."""
+
+    id: UUID
+    image_id: UUID
+    label: str = Field(examples=["scratch"])
+    value: LabelValue
+    confidence: float = Field(examples=[0.97], description="Calibrated probability of the value.")
+    threshold: float = Field(examples=[0.9], description="What the confidence had to reach.")
+    model_version_id: UUID
+    state: PseudoLabelState
+    created_at: datetime
+    decided_at: datetime | None
+
+
+class PredictionQuery(BaseModel):
+    """Which photos' predictions to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    split: Split | None = None
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    limit: int = Field(50, ge=1, le=MAX_LIMIT, description="Rows per page.")
+
+
+class PredictionOut(BaseModel):
+    """What one model version says about one photo."""
+
+    image_id: UUID
+    probabilities: dict[str, float] = Field(
+        description="Calibrated, by label key.", examples=[{"scratch": 0.91, "dent": 0.02}]
+    )
+    contexts: list[float] = Field(description="How much it belongs to each context group.")
+    uncertainty: float = Field(description="Higher where a person's look is worth more.")

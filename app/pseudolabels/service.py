@@ -1,0 +1,197 @@
+"""Rules of predictions and pseudo-labels: what is proposed, what a newer version puts aside.
+
+A pseudo-label asks a person about one label of one image. Only one may be open per (image,
+label). The decisions themselves, and what they do to the truth, belong to `reviews`.
+"""
+
+import itertools
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.core.clock import now
+from app.core.errors import NotFound
+from app.core.pagination import Slice
+from app.images import queue as image_queue
+from app.images.models import Image, Split
+from app.projects import service as projects
+from app.projects.models import Counter, Project
+from app.pseudolabels import repository
+from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
+from app.pseudolabels.repository import Filter
+from app.pseudolabels.rows import PredictionRow, Proposal
+from app.training.models import ModelState, ModelVersion
+
+OPEN = PseudoLabelState.PENDING
+
+
+def cut_chunks(session: Session, project_id: UUID, *, size: int) -> list[tuple[UUID, UUID]]:
+    """The first and last id of each chunk of so many photos that a model can look at."""
+    ids = repository.ready_ids(session, project_id)
+    chunks = []
+    while chunk := list(itertools.islice(ids, size)):
+        chunks.append((chunk[0], chunk[-1]))
+    return chunks
+
+
+def images_of_chunk(session: Session, project_id: UUID, first: UUID, last: UUID) -> list[Image]:
+    """The photos of one chunk that are there now: decided or not, of every split."""
+    return repository.ready_between(session, project_id, first, last)
+
+
+def store_predictions(
+    session: Session, *, version: ModelVersion, rows: Sequence[PredictionRow]
+) -> None:
+    """Keep one version's predictions, replacing its earlier ones of the same images.
+
+    The live version's uncertainty also becomes the images' place in the review queue.
+    """
+    repository.upsert_predictions(
+        session, project_id=version.project_id, version_id=version.id, rows=rows
+    )
+    if version.state == ModelState.LIVE:
+        image_queue.set_priorities(session, {row.image_id: row.uncertainty for row in rows})
+
+
+def propose(
+    session: Session,
+    *,
+    version: ModelVersion,
+    rows: Sequence[Proposal],
+    image_ids: Collection[UUID] | None = None,
+) -> int:
+    """Open pseudo-labels for these proposals; returns how many are new.
+
+    What other versions still had open about the images is superseded. Nothing is proposed for
+    labels whose value is known, nor for evaluation and test images. `image_ids` are all images
+    the version looked at, including those it proposes nothing for.
+    """
+    looked_at = {row.image_id for row in rows} | set(image_ids or ())
+    image_queue.lock(session, version.project_id, looked_at)
+    superseded = repository.supersede_other_versions(session, looked_at, version.id)
+    superseded += repository.supersede_decided(session, looked_at)
+    stored = repository.upsert_proposals(
+        session, project_id=version.project_id, version_id=version.id, rows=rows
+    )
+    image_queue.reopen(session, {image_id for image_id, _ in stored})
+    opened = sum(is_new for _, is_new in stored)
+    _count(session, version.project_id, opened - superseded)
+    return opened
+
+
+def supersede_decided(session: Session, project_id: UUID, image_ids: Collection[UUID]) -> None:
+    """Put aside what is open about labels that people or imports have stated meanwhile."""
+    _count(session, project_id, -repository.supersede_decided(session, image_ids))
+
+
+def supersede_label(session: Session, project_id: UUID, label_id: UUID) -> None:
+    """Put aside what is open about a label that people no longer decide."""
+    _count(session, project_id, -repository.supersede_label(session, label_id))
+
+
+def pending_for_images(
+    session: Session, image_ids: Collection[UUID]
+) -> dict[UUID, list[PseudoLabel]]:
+    """What is open about each image, the most confident first."""
+    waiting: dict[UUID, list[PseudoLabel]] = {image_id: [] for image_id in image_ids}
+    for pseudo_label in repository.pending_of_images(session, image_ids):
+        waiting[pseudo_label.image_id].append(pseudo_label)
+    return waiting
+
+
+def list_pseudo_labels(
+    session: Session,
+    project: Project,
+    wanted: Filter,
+    *,
+    ascending: bool = False,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Slice[PseudoLabel]:
+    """One page of pseudo-labels by confidence. Open ones of control images are left out: those
+    images are reviewed without suggestions, or nothing could be measured against them."""
+    statement = repository.filtered(project.id, wanted, control_rate=project.control_rate)
+    return repository.page(session, statement, ascending=ascending, cursor=cursor, limit=limit)
+
+
+def get_pseudo_label(session: Session, project_id: UUID, pseudo_label_id: UUID) -> PseudoLabel:
+    pseudo_label = session.get(PseudoLabel, pseudo_label_id)
+    if pseudo_label is None or pseudo_label.project_id != project_id:
+        raise NotFound("This project has no such pseudo-label.")
+    return pseudo_label
+
+
+def get_many(
+    session: Session, project_id: UUID, pseudo_label_ids: Collection[UUID]
+) -> dict[UUID, PseudoLabel]:
+    """These pseudo-labels by id; those of other projects are left out."""
+    return repository.get_many(session, project_id, pseudo_label_ids)
+
+
+def lock_open(session: Session, image_id: UUID) -> list[PseudoLabel]:
+    """Hold everything that is open about an image, also what was stated meanwhile."""
+    return repository.lock_open(session, image_id)
+
+
+def lock_many(
+    session: Session, project_id: UUID, pseudo_label_ids: Collection[UUID]
+) -> dict[UUID, PseudoLabel]:
+    """Hold these pseudo-labels until the transaction ends; those of other projects are left out."""
+    return repository.lock_many(session, project_id, pseudo_label_ids)
+
+
+def mark(session: Session, pseudo_label: PseudoLabel, state: PseudoLabelState) -> None:
+    """Set what became of one pseudo-label."""
+    mark_many(session, [(pseudo_label, state)])
+
+
+def mark_many(session: Session, changes: Iterable[tuple[PseudoLabel, PseudoLabelState]]) -> None:
+    """Set what became of pseudo-labels of one project, and keep the count of open ones."""
+    opened = 0
+    project_id = None
+    for pseudo_label, state in changes:
+        opened += (state == OPEN) - (pseudo_label.state == OPEN)
+        pseudo_label.state = state
+        pseudo_label.decided_at = None if state == OPEN else now()
+        project_id = pseudo_label.project_id
+    session.flush()
+    if project_id is not None:
+        _count(session, project_id, opened)
+
+
+def put_back(session: Session, pseudo_label: PseudoLabel) -> None:
+    """Ask again after an undo, unless a newer version asks about the same label already."""
+    taken = repository.has_open(session, pseudo_label.image_id, pseudo_label.label_id)
+    mark(session, pseudo_label, PseudoLabelState.SUPERSEDED if taken else OPEN)
+
+
+def predictions_of(
+    session: Session, version_id: UUID, image_ids: Collection[UUID]
+) -> dict[UUID, Prediction]:
+    """One version's prediction for each of these images that it has seen."""
+    rows = repository.predictions_of(session, version_id, image_ids)
+    return {row.image_id: row for row in rows}
+
+
+def list_predictions(
+    session: Session,
+    version: ModelVersion,
+    *,
+    split: Split | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Slice[Prediction]:
+    """One page of a version's predictions, by image id."""
+    return repository.predictions_page(session, version.id, split, cursor=cursor, limit=limit)
+
+
+def oldest_pending(session: Session, project_id: UUID) -> datetime | None:
+    """When the pseudo-label that has waited longest was made."""
+    return repository.oldest_pending(session, project_id)
+
+
+def _count(session: Session, project_id: UUID, opened: int) -> None:
+    if opened:
+        projects.adjust_counter(session, project_id, Counter.PENDING_PSEUDO_LABELS, opened)

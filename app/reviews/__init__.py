@@ -1,0 +1,1 @@
+"""People deciding pseudo-labels: queue order, leases, decisions, undo, control arm, audit."""

@@ -1,0 +1,245 @@
+"""The SQL of reviews: who may take which image next, leases, drafts, decisions."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, delete, exists, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.annotations.models import Annotation, Source
+from app.annotations.repository import is_in_force
+from app.core.clock import now
+from app.images.models import Arm, Image, ImageState, Split
+from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
+from app.reviews.models import Decision, QueueOrder, ReviewDraft, ReviewLease, ReviewSkip
+
+SKIPPED_FOR = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Whom images are wanted for, and which of the waiting ones may be served."""
+
+    project_id: UUID
+    reviewer_id: UUID
+    split: Split = Split.TRAIN
+    order: QueueOrder = QueueOrder.UNCERTAINTY
+    label_id: UUID | None = None
+    lot: str | None = None
+    model_version_id: UUID | None = None
+    arm: Arm | None = None
+    control_rate: float = 0.0
+    image_ids: tuple[UUID, ...] | None = None
+
+
+def next_images(session: Session, pool: Pool, count: int) -> list[Image]:
+    """Up to `count` images that nobody holds, locked; images locked by others are passed over."""
+    statement = select(Image).where(*_waiting(pool), *_selected(pool))
+    statement = _ordered(statement, pool).limit(count)
+    return list(
+        session.scalars(
+            statement.with_for_update(of=Image, skip_locked=True, key_share=True).execution_options(
+                populate_existing=True
+            )
+        )
+    )
+
+
+def _waiting(pool: Pool) -> list[ColumnElement[bool]]:
+    held = exists().where(ReviewLease.image_id == Image.id, ReviewLease.expires_at > now())
+    skipped = exists().where(
+        ReviewSkip.image_id == Image.id,
+        ReviewSkip.reviewer_id == pool.reviewer_id,
+        ReviewSkip.at > now() - SKIPPED_FOR,
+    )
+    return [
+        Image.project_id == pool.project_id,
+        Image.state == ImageState.READY,
+        Image.reviewed_at.is_(None),
+        Image.deleted_at.is_(None),
+        ~held,
+        _among(Image.id, pool.image_ids) if pool.image_ids is not None else ~skipped,
+    ]
+
+
+def _selected(pool: Pool) -> list[ColumnElement[bool]]:
+    if pool.image_ids is not None:
+        return []
+    conditions: list[ColumnElement[bool]] = [Image.split == pool.split]
+    if pool.lot is not None:
+        conditions.append(Image.lot == pool.lot)
+    if pool.model_version_id is not None:
+        conditions.append(_was_looked_at(pool.model_version_id))
+    if pool.label_id is not None:
+        conditions.append(_open_about(pool.label_id))
+    if pool.arm == Arm.CONTROL:
+        conditions.append(Image.arm_draw < pool.control_rate)
+    if pool.arm == Arm.ASSISTED:
+        conditions.append(Image.arm_draw >= pool.control_rate)
+    return conditions
+
+
+def _was_looked_at(model_version_id: UUID) -> ColumnElement[bool]:
+    """Both arms draw from the same images: those that a model has an opinion about."""
+    predicted = exists().where(
+        Prediction.model_version_id == model_version_id, Prediction.image_id == Image.id
+    )
+    suggested = exists().where(
+        PseudoLabel.image_id == Image.id, PseudoLabel.state == PseudoLabelState.PENDING
+    )
+    return predicted | suggested
+
+
+def _open_about(label_id: UUID) -> ColumnElement[bool]:
+    return exists().where(
+        PseudoLabel.image_id == Image.id,
+        PseudoLabel.label_id == label_id,
+        PseudoLabel.state == PseudoLabelState.PENDING,
+    )
+
+
+def _ordered(statement: Select[Any], pool: Pool) -> Select[Any]:
+    if pool.arm == Arm.CONTROL:
+        return statement.order_by(Image.arm_draw)
+    if pool.arm is None:
+        # Downwards, so that labelling from scratch does not eat up the control images.
+        return statement.order_by(Image.arm_draw.desc())
+    match pool.order:
+        case QueueOrder.NEWEST:
+            return statement.order_by(Image.created_at.desc(), Image.id.desc())
+        case QueueOrder.LOT:
+            return statement.order_by(Image.lot.nulls_last(), Image.captured_at, Image.id)
+        case QueueOrder.LABEL if pool.label_id is not None:
+            sure = (
+                select(PseudoLabel.confidence)
+                .where(
+                    PseudoLabel.image_id == Image.id,
+                    PseudoLabel.label_id == pool.label_id,
+                    PseudoLabel.state == PseudoLabelState.PENDING,
+                )
+                .scalar_subquery()
+            )
+            return statement.order_by(sure, Image.id)
+        case _:
+            return statement.order_by(Image.priority.desc(), Image.id)
+
+
+def take(session: Session, leases: Sequence[dict[str, Any]]) -> set[UUID]:
+    """Insert leases; an image that somebody holds is left to them. Returns the images taken."""
+    if not leases:
+        return set()
+    new = insert(ReviewLease).values(list(leases))
+    changed = [column.name for column in ReviewLease.__table__.columns if not column.primary_key]
+    taken = new.on_conflict_do_update(
+        index_elements=["image_id"],
+        set_={name: new.excluded[name] for name in changed},
+        where=ReviewLease.expires_at <= now(),
+    ).returning(ReviewLease.image_id)
+    return set(session.scalars(taken))
+
+
+def lock_lease(session: Session, image_id: UUID) -> ReviewLease | None:
+    return session.scalar(
+        select(ReviewLease)
+        .where(ReviewLease.image_id == image_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def leases_of(session: Session, project_id: UUID, reviewer_id: UUID) -> list[ReviewLease]:
+    """What this reviewer holds now, the oldest first."""
+    mine = select(ReviewLease).where(
+        ReviewLease.project_id == project_id,
+        ReviewLease.reviewer_id == reviewer_id,
+        ReviewLease.expires_at > now(),
+    )
+    oldest_first = (ReviewLease.leased_at, ReviewLease.image_id)
+    return list(
+        session.scalars(mine.order_by(*oldest_first).execution_options(populate_existing=True))
+    )
+
+
+def images_by_id(session: Session, image_ids: Collection[UUID]) -> dict[UUID, Image]:
+    rows = session.scalars(select(Image).where(_among(Image.id, image_ids)))
+    return {image.id: image for image in rows}
+
+
+def arm_draws(session: Session, image_ids: Collection[UUID]) -> dict[UUID, float]:
+    """The draw of each of these images that is still there."""
+    rows = select(Image.id, Image.arm_draw).where(
+        _among(Image.id, image_ids), Image.deleted_at.is_(None)
+    )
+    return {row.id: row.arm_draw for row in session.execute(rows)}
+
+
+def drafts_of(
+    session: Session, reviewer_id: UUID, image_ids: Collection[UUID]
+) -> dict[UUID, dict[str, Any]]:
+    saved = select(ReviewDraft.image_id, ReviewDraft.draft).where(
+        ReviewDraft.reviewer_id == reviewer_id, _among(ReviewDraft.image_id, image_ids)
+    )
+    return {row.image_id: row.draft for row in session.execute(saved)}
+
+
+def save_draft(session: Session, image_id: UUID, reviewer_id: UUID, draft: dict[str, Any]) -> None:
+    new = insert(ReviewDraft).values(
+        image_id=image_id, reviewer_id=reviewer_id, draft=draft, saved_at=now()
+    )
+    session.execute(
+        new.on_conflict_do_update(
+            index_elements=["image_id", "reviewer_id"],
+            set_={"draft": new.excluded.draft, "saved_at": new.excluded.saved_at},
+        )
+    )
+
+
+def forget_draft(session: Session, image_id: UUID, reviewer_id: UUID) -> None:
+    session.execute(
+        delete(ReviewDraft).where(
+            ReviewDraft.image_id == image_id, ReviewDraft.reviewer_id == reviewer_id
+        )
+    )
+
+
+def save_skip(session: Session, image_id: UUID, reviewer_id: UUID) -> None:
+    new = insert(ReviewSkip).values(image_id=image_id, reviewer_id=reviewer_id, at=now())
+    session.execute(
+        new.on_conflict_do_update(
+            index_elements=["image_id", "reviewer_id"], set_={"at": new.excluded.at}
+        )
+    )
+
+
+def append(session: Session, decisions: Sequence[Decision]) -> None:
+    session.add_all(decisions)
+    session.flush()
+
+
+def decisions_of(session: Session, annotation_id: UUID) -> list[Decision]:
+    return list(session.scalars(select(Decision).where(Decision.annotation_id == annotation_id)))
+
+
+def newest_of(session: Session, project_id: UUID, author_id: UUID) -> Annotation | None:
+    """The newest statement of this person that is in force."""
+    own = select(Annotation).where(
+        Annotation.project_id == project_id,
+        Annotation.author_id == author_id,
+        Annotation.source == Source.HUMAN,
+        is_in_force(),
+    )
+    newest_first = (Annotation.created_at.desc(), Annotation.id.desc())
+    return session.scalar(own.order_by(*newest_first).limit(1))
+
+
+def lease_expiry(seconds: float) -> datetime:
+    return now() + timedelta(seconds=seconds)
+
+
+def _among(column: Any, ids: Collection[UUID]) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = column == func.any(bindparam(None, list(ids), ARRAY(Uuid)))
+    return condition

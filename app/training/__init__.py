@@ -1,0 +1,1 @@
+"""Dataset snapshots, model versions, the promotion gate and rollback."""

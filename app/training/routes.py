@@ -1,0 +1,164 @@
+"""HTTP of trainings, predictions and model versions: start, list, read, promote, roll back."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import Response
+
+from app.core.errors import BadRequest, Conflict, NotFound, PreconditionRequired, Stale
+from app.core.http.deps import Cursor, IfMatch, Limit, SessionDep, check_if_match, etag
+from app.core.http.problems import responses
+from app.core.http.transactions import make_router
+from app.core.pagination import Page
+from app.identity.deps import CanManage, CanRead, Idempotent
+from app.jobs.contracts import TrainPayload
+from app.jobs.models import Job
+from app.jobs.schemas import JobOut
+from app.projects import service as projects
+from app.projects.deps import ProjectDep
+from app.training import service
+from app.training.models import ModelVersion
+from app.training.schemas import ModelDetailOut, ModelOut, PredictionIn, TrainingIn
+
+router = make_router("/projects/{slug}", "Models")
+
+
+@router.post(
+    "/trainings",
+    summary="Train a model on what people have labelled so far",
+    status_code=202,
+    response_model=JobOut,
+    responses=responses(NotFound, Conflict),
+    dependencies=[Idempotent],
+)
+def start_training(
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanManage,
+    response: Response,
+    body: TrainingIn | None = None,
+) -> JobOut:
+    """The new version goes live by itself unless it may be worse than the live one."""
+    payload = TrainPayload(**(body or TrainingIn()).model_dump())
+    job = service.start_training(session, project, payload, actor_id=principal.user_id)
+    return _accepted(job, response)
+
+
+@router.post(
+    "/predictions",
+    summary="Let a model version look at every photo",
+    status_code=202,
+    response_model=JobOut,
+    responses=responses(NotFound, Conflict),
+    dependencies=[Idempotent],
+)
+def start_prediction(
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanManage,
+    response: Response,
+    body: PredictionIn | None = None,
+) -> JobOut:
+    """The live version also suggests labels; a candidate only leaves predictions to compare."""
+    version_id = body.model_version_id if body else None
+    job = service.start_prediction(session, project, version_id, actor_id=principal.user_id)
+    return _accepted(job, response)
+
+
+@router.get(
+    "/models",
+    summary="The model versions, the newest first",
+    response_model=Page[ModelOut],
+    responses=responses(NotFound, BadRequest),
+)
+def list_models(
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanRead,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[ModelOut]:
+    found = service.list_page(session, project.id, cursor=cursor, limit=limit)
+    keys = _label_keys(session, project.id)
+    items = [ModelOut(**_fields(version, keys)) for version in found.rows]
+    return Page(items=items, next_cursor=found.next_cursor)
+
+
+@router.get(
+    "/models/{version_id}",
+    summary="One model version, with its card",
+    response_model=ModelDetailOut,
+    responses=responses(NotFound),
+)
+def get_model(
+    project: ProjectDep,
+    version_id: UUID,
+    session: SessionDep,
+    principal: CanRead,
+    response: Response,
+) -> ModelDetailOut:
+    version = service.get_version(session, project.id, version_id)
+    snapshot = service.snapshot_of(session, version)
+    response.headers["etag"] = etag(version.version)
+    return ModelDetailOut(
+        **_fields(version, _label_keys(session, project.id)),
+        card=version.card,
+        snapshot_sha256=snapshot.sha256,
+        snapshot_counts=snapshot.counts,
+    )
+
+
+@router.post(
+    "/models/{version_id}/promote",
+    summary="Make a model version live",
+    response_model=ModelOut,
+    responses=responses(NotFound, Conflict, Stale, PreconditionRequired),
+)
+def promote_model(
+    project: ProjectDep,
+    version_id: UUID,
+    session: SessionDep,
+    principal: CanManage,
+    response: Response,
+    if_match: IfMatch = None,
+) -> ModelOut:
+    """Whatever its gate said. It then looks at every photo, so that suggestions are its own."""
+    version = service.get_version(session, project.id, version_id)
+    check_if_match(if_match, version.version)
+    service.promote(session, version, actor_id=principal.user_id)
+    response.headers["etag"] = etag(version.version)
+    return ModelOut(**_fields(version, _label_keys(session, project.id)))
+
+
+@router.post(
+    "/models/roll-back",
+    summary="Go back to the model version that was live before",
+    response_model=ModelOut,
+    responses=responses(NotFound, Conflict),
+    dependencies=[Idempotent],
+)
+def roll_back(
+    project: ProjectDep, session: SessionDep, principal: CanManage, response: Response
+) -> ModelOut:
+    version = service.roll_back(session, project.id, actor_id=principal.user_id)
+    response.headers["etag"] = etag(version.version)
+    return ModelOut(**_fields(version, _label_keys(session, project.id)))
+
+
+def _accepted(job: Job, response: Response) -> JobOut:
+    response.headers["location"] = f"/api/v1/jobs/{job.id}"
+    return JobOut.model_validate(job)
+
+
+def _label_keys(session: SessionDep, project_id: UUID) -> dict[str, str]:
+    labels = projects.list_labels(session, project_id, include_archived=True)
+    return {str(label.id): label.key for label in labels}
+
+
+def _fields(version: ModelVersion, keys: dict[str, str]) -> dict[str, Any]:
+    names = ("id", "number", "state", "created_at", "promoted_at", "retired_at")
+    more = ("job_id", "snapshot_id", "metrics", "gate")
+    return {
+        **{name: getattr(version, name) for name in (*names, *more)},
+        "labels": [keys[label_id] for label_id in version.label_ids],
+    }

@@ -1,0 +1,81 @@
+"""What the training routes read and write."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.training.models import ModelState
+
+
+class TrainingMode(StrEnum):
+    """`tune` trains the backbone too, `frozen` only the heads; `auto` is what it recommends."""
+
+    AUTO = "auto"
+    TUNE = "tune"
+    FROZEN = "frozen"
+
+
+class TrainingIn(BaseModel):
+    """How to train; everything left out is chosen by Kizu."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int = Field(0, ge=0, lt=2**31, description="Equal seeds draw equally.")
+    mode: TrainingMode | None = None
+    resolution: int | None = Field(None, ge=32, le=1024, description="Pixels a side.")
+    epochs: int | None = Field(
+        None, ge=1, le=1000, description="Passes over the labelled photos before pseudo-labels."
+    )
+    time_budget_seconds: float | None = Field(
+        None, ge=1, le=7 * 86_400, description="Plan less where it would take longer."
+    )
+    backbone: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        examples=["ViT-B-16@laion2b_s34b_b88k"],
+        description="`kizu-small`, or an open_clip name with `@` and published weights or a file.",
+    )
+    predict: bool = Field(True, description="Suggest labels at once when the version goes live.")
+
+
+class PredictionIn(BaseModel):
+    """Which model version looks at the project's photos."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_version_id: UUID | None = Field(None, description="The live one when left out.")
+
+
+class ModelOut(BaseModel):
+    """A model version: what it is, how well it does, what the gate says about it."""
+
+    model_config = ConfigDict(from_attributes=True, protected_namespaces=())
+
+    id: UUID
+    number: int = Field(examples=[3])
+    state: ModelState
+    created_at: datetime
+    promoted_at: datetime | None
+    retired_at: datetime | None
+    job_id: UUID
+    snapshot_id: UUID
+    labels: list[str] = Field(description="Label keys, in the order of the model's columns.")
+    metrics: dict[str, Any] = Field(
+        description="On photos that it did not learn from.",
+        examples=[{"images": 120, "map": {"value": 0.81, "low": 0.77, "high": 0.84}}],
+    )
+    gate: dict[str, Any] = Field(
+        examples=[{"passed": True, "reason": "It is not worse than version 2.", "labels": {}}]
+    )
+
+
+class ModelDetailOut(ModelOut):
+    """The same with the whole card: calibration, thresholds, configuration, counts."""
+
+    card: dict[str, Any]
+    snapshot_sha256: str
+    snapshot_counts: dict[str, Any]

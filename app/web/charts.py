@@ -1,0 +1,59 @@
+"""Geometry of the small charts that pages draw as SVG. Pure functions: numbers in, numbers out.
+
+Only presentation attributes and classes are used, because the pages forbid inline styles.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with the interval around it, where one is known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One column of a chart, in the chart's own units; `label` is what stands below it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    value: float
+
+
+def figure(given: Any) -> Figure | None:
+    """A figure from what services write: a number, a mapping or an object with its interval."""
+    if given is None:
+        return None
+    if isinstance(given, int | float):
+        return Figure(float(given))
+    parts = given if isinstance(given, Mapping) else vars(given)
+    value = parts.get("value")
+    return None if value is None else Figure(float(value), parts.get("low"), parts.get("high"))
+
+
+def columns(
+    points: Sequence[tuple[str, float]], *, width: float, height: float, gap: float = 0.3
+) -> list[Bar]:
+    """Columns that fill the given box, the highest reaching its top. `gap`: share left free."""
+    top = max((value for _, value in points), default=0.0) or 1.0
+    step = min(width / max(len(points), 1), 72.0)
+    return [
+        Bar(
+            x=index * step + step * gap / 2,
+            y=height - height * max(value, 0.0) / top,
+            width=step * (1 - gap),
+            height=height * max(value, 0.0) / top,
+            label=label,
+            value=value,
+        )
+        for index, (label, value) in enumerate(points)
+    ]

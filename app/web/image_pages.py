@@ -1,0 +1,103 @@
+"""Pages of images: the grid with its filters in the address, the upload, and one photo."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+from starlette.datastructures import QueryParams
+
+from app.catalog import service as catalog
+from app.catalog.filters import Knowledge
+from app.catalog.schemas import CAPTURE_FIELDS, ListingQuery
+from app.core.errors import Invalid
+from app.core.http.deps import SessionDep, SettingsDep
+from app.identity.deps import CanRead
+from app.images.models import ImageState, Split
+from app.projects import service as projects
+from app.projects.deps import ProjectDep
+from app.web.requests import page_router
+from app.web.templating import render
+
+PER_PAGE = 60
+router = page_router("/projects/{slug}/images")
+
+
+@router.get("", summary="The photos of a project", response_class=HTMLResponse)
+def images_page(
+    request: Request,
+    project: ProjectDep,
+    session: SessionDep,
+    settings: SettingsDep,
+    principal: CanRead,
+) -> HTMLResponse:
+    """With `HX-Request` and a cursor only the further photos are sent."""
+    labels = projects.list_labels(session, project.id)
+    query = parse_listing(request.query_params)
+    page = catalog.list_images(
+        session,
+        project.id,
+        query.to_filter({label.key: label.id for label in labels}),
+        order=query.sort,
+        cursor=query.cursor,
+        limit=PER_PAGE,
+    )
+    is_further = query.cursor is not None and "hx-request" in request.headers
+    return render(
+        request,
+        "image_items.html" if is_further else "images.html",
+        principal=principal,
+        project=project,
+        entries=page.rows,
+        more=address_of_more(request, page.next_cursor),
+        labels_by_id={label.id: label for label in labels},
+        labels=labels,
+        query=query,
+        states=list(ImageState),
+        splits=list(Split),
+        values=list(Knowledge),
+        upload_limits={"files": settings.upload_max_files, "bytes": settings.upload_max_bytes},
+    )
+
+
+@router.get("/{image_id}", summary="One photo", response_class=HTMLResponse)
+def image_page(
+    request: Request,
+    project: ProjectDep,
+    image_id: UUID,
+    session: SessionDep,
+    principal: CanRead,
+) -> HTMLResponse:
+    entry = catalog.get_entry(session, project.id, image_id)
+    image = entry.image
+    facts = {name: getattr(image, name) for name in CAPTURE_FIELDS if getattr(image, name)}
+    return render(
+        request,
+        "image.html",
+        principal=principal,
+        project=project,
+        entry=entry,
+        facts=facts,
+        labels=projects.list_labels(session, project.id, include_archived=True),
+        suggestions={row.label_id: row for row in entry.pseudo_labels},
+    )
+
+
+def parse_listing(params: QueryParams) -> ListingQuery:
+    """The listing that an address asks for; empty fields of the filter form do not matter.
+
+    Raises `Invalid` for a filter that does not exist.
+    """
+    given: dict[str, Any] = {name: value for name, value in params.items() if value}
+    given["label"] = [value for value in params.getlist("label") if value]
+    try:
+        return ListingQuery.model_validate(given)
+    except ValidationError as error:
+        raise Invalid("; ".join(item["msg"] for item in error.errors())) from error
+
+
+def address_of_more(request: Request, cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    return str(request.url.include_query_params(cursor=cursor).replace(scheme="", netloc=""))

@@ -1,0 +1,49 @@
+// Live progress of jobs, by server-sent events; a job that ends reloads the page once.
+
+import { call } from "./api.js";
+
+const ENDED = new Set(["succeeded", "failed", "cancelled"]);
+const EVENTS = ["message", "job", "progress", "state"];
+
+// A stage may carry its own share: "Reading photos (40%)".
+function nameOf(place, stage) {
+  const [, name, share] = /^(.*?)( \(\d+%\))?$/.exec(stage ?? "");
+  return (JSON.parse(place.dataset.stages)[name] ?? name) + (share ?? "");
+}
+
+function draw(place, job) {
+  place.querySelector("[data-job-progress]").value = job.progress ?? 0;
+  const eta = job.eta_seconds == null ? "" : place.dataset.eta.replace("{minutes}", Math.ceil(job.eta_seconds / 60));
+  place.querySelector("[data-job-stage]").textContent = [nameOf(place, job.stage), eta].filter(Boolean).join(" · ");
+  place.querySelector("[data-job-state]").textContent = place.dataset[job.state] ?? job.state;
+}
+
+function follow(place) {
+  const stream = new EventSource(`/api/v1/jobs/${place.dataset.job}/events`);
+  const onEvent = (event) => {
+    const job = JSON.parse(event.data);
+    if (!job.state) return;
+    draw(place, job);
+    if (!ENDED.has(job.state)) return;
+    stream.close();
+    window.location.reload();
+  };
+  for (const name of EVENTS) stream.addEventListener(name, onEvent);
+}
+
+async function showLog(place) {
+  const found = await call("GET", `/jobs/${place.dataset.job}/log?order=newest`);
+  const lines = found.items.reverse().map((line) => `${line.at.slice(11, 19)}  ${line.message}`);
+  const log = document.getElementById("log");
+  log.textContent = lines.join("\n");
+  log.scrollTop = log.scrollHeight;
+}
+
+for (const place of document.querySelectorAll("[data-job]")) {
+  if ("active" in place.dataset) place.querySelector("[data-job-stage]").textContent = nameOf(place, place.dataset.stage);
+  if ("active" in place.dataset) follow(place);
+  if ("log" in place.dataset) {
+    showLog(place);
+    if ("active" in place.dataset) setInterval(() => showLog(place), 3000);
+  }
+}

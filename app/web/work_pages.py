@@ -1,0 +1,83 @@
+"""The desks: annotate and review. One page for both; everything else happens over the API."""
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from app.core.http.deps import SessionDep
+from app.identity.deps import CanReview
+from app.identity.permissions import Principal
+from app.projects import service as projects
+from app.projects.deps import ProjectDep
+from app.projects.models import Label, Project
+from app.reviews.models import Purpose
+from app.web.languages import Language, choose_language, translations
+from app.web.requests import page_router
+from app.web.templating import label_name, render
+
+router = page_router("/projects/{slug}")
+
+
+@router.get("/annotate", summary="Label photos from scratch", response_class=HTMLResponse)
+def annotate_page(
+    request: Request, project: ProjectDep, session: SessionDep, principal: CanReview
+) -> HTMLResponse:
+    return _desk(request, session, project, principal, Purpose.ANNOTATE)
+
+
+@router.get("/review", summary="Decide what the model suggests", response_class=HTMLResponse)
+def review_page(
+    request: Request, project: ProjectDep, session: SessionDep, principal: CanReview
+) -> HTMLResponse:
+    return _desk(request, session, project, principal, Purpose.REVIEW)
+
+
+def _desk(
+    request: Request, session: SessionDep, project: Project, principal: Principal, purpose: Purpose
+) -> HTMLResponse:
+    language = choose_language(request, principal.locale)
+    labels = projects.list_labels(session, project.id)
+    config = {
+        "slug": project.slug,
+        "purpose": purpose,
+        "labels": [label_facts(label, language) for label in labels],
+        "messages": desk_messages(language, purpose),
+    }
+    return render(
+        request, "desk.html", principal=principal, project=project, purpose=purpose, config=config
+    )
+
+
+def label_facts(label: Label, language: Language) -> dict[str, Any]:
+    return {
+        "key": label.key,
+        "name": label_name(label, language),
+        "hotkey": label.hotkey,
+        "colour": label.colour,
+    }
+
+
+def desk_messages(language: Language, purpose: Purpose) -> dict[str, Any]:
+    """The words that the desk's script puts on the screen."""
+    _ = translations(language).gettext
+    nothing = (
+        _("No suggestion waits for you. New ones appear after a training.")
+        if purpose == Purpose.REVIEW
+        else _("Every photo is labelled, or in somebody else's hands.")
+    )
+    return {
+        "suggested": _("{percent}% present"),
+        "suggested_absent": _("{percent}% absent"),
+        "nothing_title": _("Nothing waits"),
+        "nothing_text": nothing,
+        "trouble": _("Kizu does not answer"),
+        "saved": _("Saved"),
+        "skipped": _("Skipped"),
+        "undone": _("Taken back"),
+        "unsent": _("{count} not sent yet; trying again"),
+        "seconds": _("{seconds} s"),
+        "taken_by_other": _("Somebody else has finished this photo, or holds it."),
+        "no_label": _("no label"),
+        "values": {"present": _("Present"), "unsure": _("Unsure"), "absent": _("Absent")},
+    }

@@ -1,0 +1,1 @@
+"""Speed and memory, each as a ratio against the bare operation measured in the same run."""

@@ -1,0 +1,43 @@
+"""Fresh databases for tests: copies of one migrated template, 20 ms each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import make_url
+
+from app.core.db import sqlalchemy_url
+
+
+def on_database(url: str, name: str) -> str:
+    """The same server's URL, naming another database."""
+    return make_url(sqlalchemy_url(url)).set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def _server(url: str) -> Iterator[psycopg.Connection]:
+    plain = make_url(sqlalchemy_url(url)).set(drivername="postgresql")
+    with psycopg.connect(
+        plain.render_as_string(hide_password=False), autocommit=True
+    ) as connection:
+        yield connection
+
+
+def create_database(url: str, name: str, *, template: str = "template1") -> str:
+    """Create database `name` on the server of `url`; returns its URL."""
+    with _server(url) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+    return on_database(url, name)
+
+
+def drop_database(url: str, name: str) -> None:
+    """Drop database `name`, ending connections that a failed test left open."""
+    with _server(url) as connection:
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )

@@ -1,0 +1,77 @@
+"""Fixtures of page tests: a workplace with an inspector, and a browser that is being watched."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize
+from sqlalchemy import Engine
+
+from app.core.config import Settings
+from tests.e2e.workplace import EMAIL, PASSWORD, Workplace
+
+LOCALES = {"ja": "ja-JP", "en": "en-GB"}
+
+
+@dataclass
+class Watched:
+    """A browser window, and everything that must not happen in it."""
+
+    page: Page
+    host: str
+    foreign: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def note_request(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in {"http", "https", "ws", "wss"} and address.netloc != self.host:
+            self.foreign.append(request.url)
+
+    def note_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and "status of 4" not in message.text:
+            self.complaints.append(message.text)
+
+    def ensure_quiet(self) -> None:
+        assert self.foreign == []
+        assert self.complaints == []
+
+    def sign_in(self) -> None:
+        self.page.goto("/sign-in")
+        self.page.get_by_role("textbox").first.fill(EMAIL)
+        self.page.locator("input[type=password]").fill(PASSWORD)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_url("**/projects")
+
+
+@pytest.fixture
+def workplace(settings: Settings, engine: Engine, language: str) -> Workplace:
+    return Workplace.open(settings, engine, locale=language)
+
+
+@pytest.fixture
+def language() -> str:
+    """Of the inspector and the browser; a test that needs another parametrises it."""
+    return "en"
+
+
+@pytest.fixture
+def context(
+    browser: Browser, live_url: str, workplace: Workplace, language: str
+) -> Iterator[BrowserContext]:
+    size = ViewportSize(width=1280, height=800)
+    with browser.new_context(base_url=live_url, locale=LOCALES[language], viewport=size) as context:
+        context.set_default_timeout(10_000)
+        yield context
+
+
+@pytest.fixture
+def watched(context: BrowserContext, live_url: str) -> Iterator[Watched]:
+    """The window; at the end it must have asked nobody else and met no error, CSP's included."""
+    page = context.new_page()
+    watched = Watched(page, urlsplit(live_url).netloc)
+    page.on("request", watched.note_request)
+    page.on("console", watched.note_message)
+    page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+    yield watched
+    watched.ensure_quiet()

@@ -1,0 +1,71 @@
+"""Doors and signs: who gets in, what language it speaks, what is shown when something is wrong."""
+
+import hashlib
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from app.web.templating import STATIC
+
+pytestmark = pytest.mark.page
+
+
+def test_strangers_are_sent_to_sign_in_and_back(watched, workplace):
+    workplace.add_project("parts")
+    page = watched.page
+    page.goto("/projects/parts/kpis")
+    expect(page).to_have_url(re.compile("/sign-in"))
+    page.locator("input[type=email]").fill("inspector@example.com")
+    page.locator("input[type=password]").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("do not match")
+    page.locator("input[type=password]").fill("correct horse battery staple")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/projects/parts/kpis$"))
+
+
+def test_the_language_is_switched_and_stays(watched, workplace):
+    page = watched.page
+    page.goto("/sign-in")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.get_by_role("button", name="日本語").click()
+    expect(page.locator("html")).to_have_attribute("lang", "ja")
+    watched.sign_in()
+    expect(page.get_by_role("heading", level=1)).to_have_text("プロジェクト")
+
+
+def test_browsers_get_error_pages_and_programs_get_problems(live_url, workplace):
+    page = httpx.get(f"{live_url}/nowhere", headers={"accept": "text/html"})
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    problem = httpx.get(f"{live_url}/api/v1/nowhere", headers={"accept": "text/html"})
+    assert problem.headers["content-type"] == "application/problem+json"
+
+
+def test_a_forged_destination_stays_on_this_site(live_url, workplace):
+    form = {
+        "email": "inspector@example.com",
+        "password": "correct horse battery staple",
+        "destination": "//elsewhere.example/",
+    }
+    answer = httpx.post(f"{live_url}/sign-in", data=form)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/projects"
+
+
+def test_every_page_of_an_empty_project_opens(watched, workplace):
+    workplace.add_project("parts")
+    watched.sign_in()
+    for path in ("", "/images", "/annotate", "/review", "/jobs", "/models", "/kpis", "/labels"):
+        answer = watched.page.goto(f"/projects/parts{path}")
+        assert answer.status == 200, path
+        expect(watched.page.get_by_role("heading", level=1)).to_have_count(1)
+
+
+def test_vendored_files_are_those_that_were_recorded():
+    readme = (STATIC / "vendor" / "README.md").read_text()
+    for name, recorded in re.findall(r"^\| (\S+\.js) \|.*?\| ([0-9a-f]{64}) \|", readme, re.M):
+        content = (STATIC / "vendor" / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == recorded

@@ -1,0 +1,125 @@
+"""A factory's morning for page tests: photos, a model's suggestions, made by the real services."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image as Pillow
+from PIL import ImageDraw
+from playwright.sync_api import FilePayload
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.annotations import service as annotations
+from app.annotations.models import LabelValue
+from app.core.config import Settings
+from app.core.db import make_sessions, transaction
+from app.core.storage import make_store
+from app.identity import service as identity
+from app.identity.models import Role, User
+from app.images import service as images
+from app.images.models import Image, ImageState
+from app.projects import service as projects
+from app.projects.models import Label, Project
+from app.pseudolabels import service as pseudolabels
+from app.pseudolabels.rows import PredictionRow, Proposal
+from app.reviews.models import ReviewLease
+from tests.factories import make_label, make_version
+from worker.imaging.decode import decode
+from worker.tasks.ingest import find_out, store_renditions
+
+EMAIL, PASSWORD = "inspector@example.com", "correct horse battery staple"
+NAMES = {"scratch": ("傷", "Scratch"), "dent": ("へこみ", "Dent")}
+
+
+def photo(number: int) -> FilePayload:
+    """A PNG as a file chooser hands it over; each number gives another picture."""
+    picture = Pillow.new("RGB", (160, 120), (150, 160 + number, 165))
+    ImageDraw.Draw(picture).line((10, 10 + 5 * number, 150, 100), fill=(60, 60, 60), width=3)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    content = file.getvalue()
+    return FilePayload(name=f"part-{number}.png", mimeType="image/png", buffer=content)
+
+
+@dataclass
+class Workplace:
+    """One inspector and the database behind the pages."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+
+    @classmethod
+    def open(cls, settings: Settings, engine: Engine, *, locale: str) -> "Workplace":
+        place = cls(settings, make_sessions(engine))
+        with transaction(place.sessions) as session:
+            identity.create_user(
+                session,
+                email=EMAIL,
+                display_name="Inspector",
+                role=Role.ENGINEER,
+                password=PASSWORD,
+                locale=locale,
+            )
+        return place
+
+    def add_project(self, slug: str) -> None:
+        """A project whose labels have names in both languages."""
+        with transaction(self.sessions) as session:
+            user = session.scalars(select(User)).one()
+            project = projects.create_project(session, slug=slug, name=slug, actor_id=user.id)
+            for position, (key, (ja, en)) in enumerate(NAMES.items()):
+                label = make_label(session, project, key, position=position)
+                label.names = {"ja": ja, "en": en}
+        self.leave_nothing_to_chance(slug)
+
+    def leave_nothing_to_chance(self, slug: str) -> None:
+        """No image is drawn for evaluation or into the control arm."""
+        with transaction(self.sessions) as session:
+            never = {"control_rate": 0.0, "evaluation_rate": 0.0}
+            session.execute(update(Project).where(Project.slug == slug).values(**never))
+
+    def ingest(self) -> None:
+        """What the worker does with every photo that was received."""
+        store = make_store(self.settings)
+        with transaction(self.sessions) as session:
+            waiting = select(Image).where(Image.state == ImageState.RECEIVED)
+            for image in session.scalars(waiting).all():
+                content = io.BytesIO(images.read_original(store, image))
+                found = decode(content, max_pixels=self.settings.image_max_pixels)
+                store_renditions(store, image.sha256, found)
+                project = session.get_one(Project, image.project_id)
+                images.mark_ready(session, project, image.id, find_out(found))
+
+    def suggest(self, slug: str, confidence: float = 0.93) -> int:
+        """A live model suggests `scratch` on every photo that nobody labelled; returns how many."""
+        with transaction(self.sessions) as session:
+            project = projects.get_project(session, slug)
+            labels = projects.list_labels(session, project.id)
+            version = make_version(session, project, [label.id for label in labels])
+            waiting = [i for i in session.scalars(select(Image)) if i.reviewed_at is None]
+            seen = [PredictionRow(i.id, [confidence] * len(labels), [1.0], 0.5) for i in waiting]
+            pseudolabels.store_predictions(session, version=version, rows=seen)
+            asked = _proposals(waiting, labels[0], confidence)
+            return pseudolabels.propose(session, version=version, rows=asked)
+
+    def truth(self, slug: str) -> dict[str, dict[str, LabelValue]]:
+        """What is known by now: file name → label key → value."""
+        with transaction(self.sessions) as session:
+            project = projects.get_project(session, slug)
+            keys = annotations.label_keys(session, project.id)
+            found: dict[str, dict[str, LabelValue]] = {}
+            for image_id, label_id, value, _ in annotations.project_truth(session, project.id):
+                name = session.get_one(Image, image_id).file_name
+                found.setdefault(name, {})[keys[label_id]] = value
+            return found
+
+    def drop_leases(self) -> None:
+        """Every lease is over, as after a night."""
+        with transaction(self.sessions) as session:
+            for lease in session.scalars(select(ReviewLease)):
+                session.delete(lease)
+
+
+def _proposals(waiting: Sequence[Image], label: Label, confidence: float) -> list[Proposal]:
+    return [Proposal(i.id, label.id, LabelValue.PRESENT, confidence, 0.8) for i in waiting]

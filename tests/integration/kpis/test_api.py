@@ -1,0 +1,66 @@
+"""The KPIs over HTTP: JSON, and a table for spreadsheets."""
+
+import csv
+import io
+
+import pytest
+
+from tests.integration.kpis.conftest import CONTROL
+
+
+@pytest.fixture
+def path(office):
+    office.review(office.photo(CONTROL, scratch=0.9), seconds=12, present=["scratch"])
+    office.review(office.photo(CONTROL, scratch=0.9), seconds=8)
+    office.review(office.photo(scratch=0.9), seconds=4)
+    office.session.commit()
+    return f"/api/v1/projects/{office.project.slug}/kpis"
+
+
+def table(answer):
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/csv")
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def test_json_and_csv_tell_the_same(client, path):
+    kpis = client.get(path).json()
+    rows = table(client.get(f"{path}.csv"))
+    assert rows == table(client.get(path, headers={"accept": "text/csv"}))
+    by_name = {(row["figure"], row["label"], row["unit"]): row for row in rows if row["to"]}
+    saved = by_name["time_saved", "", "h"]
+    assert float(saved["value"]) == kpis["time_saved"]["hours"] == pytest.approx(6 / 3600)
+    assert float(saved["low"]) == kpis["time_saved"]["low_hours"]
+    assert int(saved["count"]) == kpis["time_saved"]["assisted_images"] == 1
+    money = by_name["time_saved", "", "JPY"]
+    assert float(money["value"]) == kpis["time_saved"]["money"] == pytest.approx(5)
+    precision = by_name["precision", "scratch", "share"]
+    scratch = next(label for label in kpis["labels"] if label["label"] == "scratch")
+    assert float(precision["value"]) == scratch["precision"]["value"] == 0.5
+    assert int(precision["count"]) == 2
+    unknown = by_name["precision", "rust", "share"]
+    assert (unknown["value"], unknown["count"]) == ("", "0")
+    assert {row["simulated"] for row in rows} == {"True"}
+    of_day = {row["figure"]: row["value"] for row in rows if not row["to"]}
+    assert (of_day["finished_images"], float(of_day["control_mean_seconds"])) == ("3", 10)
+    assert (kpis["simulated"], kpis["bucket"], kpis["from"] < kpis["to"]) == (True, "day", True)
+
+
+def test_the_table_has_the_projects_name(client, path, office):
+    disposition = client.get(f"{path}.csv").headers["content-disposition"]
+    assert disposition == f'attachment; filename="{office.project.slug}-kpis.csv"'
+
+
+def test_what_does_not_exist_is_a_problem(client, path):
+    assert client.get("/api/v1/projects/nobody/kpis").status_code == 404
+    for query in (
+        "since=2026-01-01",
+        "bucket=year",
+        "from=spring",
+        "from=2026-02-01&to=2026-01-01",
+    ):
+        for suffix in ("", ".csv"):
+            answer = client.get(f"{path}{suffix}?{query}")
+            assert (answer.status_code, answer.json()["status"]) == (422, 422), query
+    client.headers.pop("Authorization")
+    assert client.get(path).status_code == 401

@@ -1,0 +1,72 @@
+"""Migrations: one head, up and down with rows present, and no drift against the models."""
+
+import uuid
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
+
+from app.core import migrate
+from app.core.db import Base, make_engine
+from app.core.errors import Unavailable
+from app.main import create_app
+
+
+def test_there_is_one_head():
+    assert len(ScriptDirectory(str(migrate.MIGRATIONS)).get_heads()) == 1
+
+
+def test_tables_match_the_models(engine: Engine):
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_round_trip_with_rows_present(engine: Engine, database_url: str):
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO user_account "
+                "(id, created_at, email, display_name, role, locale, version) "
+                "VALUES (:id, now(), 'a@example.com', 'A', 'admin', 'ja', 1)"
+            ),
+            {"id": uuid.uuid4()},
+        )
+    migrate.downgrade(database_url, "base")
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    migrate.upgrade(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == migrate.head()
+
+
+def test_upgrade_twice_changes_nothing(database_url: str):
+    migrate.upgrade(database_url)
+    assert migrate.is_at_head(database_url)
+
+
+def test_the_service_refuses_an_old_schema_and_names_the_remedy(
+    empty_database_url, settings, monkeypatch
+):
+    old = settings.model_copy(update={"database_url": empty_database_url})
+    with pytest.raises(Unavailable, match="Run: kizu migrate"):
+        create_app(old)
+
+
+def test_every_constraint_has_a_name(engine: Engine):
+    inspector = inspect(engine)
+    for table in inspector.get_table_names():
+        for key in inspector.get_foreign_keys(table):
+            assert key["name"], table
+        for unique in inspector.get_unique_constraints(table):
+            assert unique["name"], table
+
+
+def test_a_database_that_is_not_at_head_is_seen(empty_database_url):
+    assert not migrate.is_at_head(empty_database_url)
+    engine = make_engine(empty_database_url)
+    with pytest.raises(Unavailable):
+        migrate.ensure_at_head(engine)
+    engine.dispose()

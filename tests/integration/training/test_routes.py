@@ -1,0 +1,178 @@
+"""The API of trainings and models: what starts, what is refused, who may, and with which ETag."""
+
+import pytest
+from sqlalchemy import event, select
+
+from app.identity import service as identity
+from app.identity.models import Role
+from app.images.models import Split
+from app.jobs.models import Job
+from app.pseudolabels import service as pseudolabels
+from app.pseudolabels.rows import PredictionRow
+from app.training.models import ModelState
+
+
+@pytest.fixture
+def path(line, client):
+    """The project's address; what a test adds to `line` is there after `line.session.commit()`."""
+    line.session.commit()
+    return f"/api/v1/projects/{line.project.slug}"
+
+
+def label_one(line):
+    (image,) = line.images(1)
+    line.state(image, scratch="present")
+    line.session.commit()
+
+
+def two_versions(line):
+    first = line.version(1, ModelState.RETIRED)
+    first.promoted_at = first.retired_at = first.created_at
+    second = line.version(2, ModelState.LIVE, promoted_at=first.created_at)
+    line.session.commit()
+    return first, second
+
+
+def test_a_training_is_accepted_as_a_job(line, client, path):
+    label_one(line)
+    body = {"seed": 7, "mode": "frozen", "resolution": 96, "epochs": 3, "predict": False}
+    answer = client.post(f"{path}/trainings", json=body)
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['id']}"
+    assert answer.json()["kind"] == "train"
+    assert answer.json()["payload"] == body | {"time_budget_seconds": None, "backbone": None}
+
+
+def test_a_training_needs_no_body_and_starts_once_per_key(line, client, path):
+    label_one(line)
+    headers = {"Idempotency-Key": "monday"}
+    answers = [client.post(f"{path}/trainings", headers=headers).json()["id"] for _ in range(2)]
+    assert answers[0] == answers[1]
+    line.session.rollback()
+    assert len(line.session.scalars(select(Job)).all()) == 1
+
+
+def test_a_training_without_anything_to_learn_is_refused(client, path):
+    answer = client.post(f"{path}/trainings")
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "/problems/not-enough-labels"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"resolution": 8}, {"epochs": 0}, {"mode": "guess"}, {"seed": -1}, {"backbone": ""}, {"x": 1}],
+)
+def test_a_training_that_makes_no_sense_is_refused(client, path, body):
+    assert client.post(f"{path}/trainings", json=body).status_code == 422
+
+
+def test_a_prediction_needs_a_live_model(line, client, path):
+    assert client.post(f"{path}/predictions").status_code == 409
+    first, second = two_versions(line)
+    answer = client.post(f"{path}/predictions", json={})
+    assert answer.status_code == 202
+    assert answer.json()["payload"]["model_version_id"] == str(second.id)
+    retired = client.post(f"{path}/predictions", json={"model_version_id": str(first.id)})
+    assert retired.status_code == 409
+    unknown = client.post(f"{path}/predictions", json={"model_version_id": str(line.project.id)})
+    assert unknown.status_code == 404
+
+
+def test_models_are_listed_newest_first_page_by_page(line, client, path):
+    two_versions(line)
+    page = client.get(f"{path}/models", params={"limit": 1}).json()
+    assert [model["number"] for model in page["items"]] == [2]
+    assert page["items"][0]["labels"] == ["scratch", "dent"]
+    rest = client.get(f"{path}/models", params={"cursor": page["next_cursor"]}).json()
+    assert [model["number"] for model in rest["items"]] == [1]
+    assert rest["next_cursor"] is None
+    assert client.get(f"{path}/models", params={"cursor": "nonsense"}).status_code == 400
+
+
+def test_the_listing_costs_the_same_however_many_there_are(line, client, path, engine):
+    def count() -> int:
+        statements = []
+        app_engine = client.app.state.sessions.kw["bind"]
+
+        def note(connection, cursor, statement, *_):
+            statements.append(statement)
+
+        event.listen(app_engine, "before_cursor_execute", note)
+        client.get(f"{path}/models")
+        event.remove(app_engine, "before_cursor_execute", note)
+        return len(statements)
+
+    two_versions(line)
+    count()  # the first request of a token also notes its use
+    few = count()
+    for number in range(3, 9):
+        line.version(number, ModelState.CANDIDATE)
+    line.session.commit()
+    assert count() == few
+
+
+def test_a_model_is_promoted_under_its_etag(line, client, path):
+    first, second = two_versions(line)
+    read = client.get(f"{path}/models/{first.id}")
+    assert read.json()["snapshot_sha256"] == "0"
+    promote = f"{path}/models/{first.id}/promote"
+    assert client.post(promote).status_code == 428
+    assert client.post(promote, headers={"If-Match": '"99"'}).status_code == 412
+    answer = client.post(promote, headers={"If-Match": read.headers["etag"]})
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "live"
+    assert answer.headers["etag"] != read.headers["etag"]
+    again = client.post(promote, headers={"If-Match": answer.headers["etag"]})
+    assert again.status_code == 409
+    line.session.expire_all()
+    assert second.state == ModelState.RETIRED
+    (job,) = line.session.scalars(select(Job).where(Job.kind == "predict"))
+    assert job.payload["model_version_id"] == str(first.id)
+
+
+def test_roll_back_answers_with_the_version_that_is_live_now(line, client, path):
+    assert client.post(f"{path}/models/roll-back").status_code == 409
+    first, _ = two_versions(line)
+    answer = client.post(f"{path}/models/roll-back")
+    assert answer.status_code == 200
+    assert answer.json()["id"] == str(first.id)
+    assert client.post(f"{path}/models/roll-back").status_code == 409
+
+
+def test_reviewers_read_and_do_not_decide(line, client, path):
+    _, second = two_versions(line)
+    user = identity.create_user(line.session, email="eye@example.com", role=Role.REVIEWER)
+    _, token = identity.create_token(line.session, user_id=user.id, name="eye")
+    line.session.commit()
+    client.headers["Authorization"] = f"Bearer {token}"
+    assert client.get(f"{path}/models/{second.id}").status_code == 200
+    for address in ("trainings", "predictions", "models/roll-back", f"models/{second.id}/promote"):
+        assert client.post(f"{path}/{address}").status_code == 403
+
+
+def test_unknown_models_are_not_found(client, path, line):
+    for method, address in (("GET", ""), ("POST", "/promote"), ("GET", "/predictions")):
+        url = f"{path}/models/{line.project.id}{address}"
+        assert client.request(method, url, headers={"If-Match": "*"}).status_code == 404
+
+
+def test_predictions_are_listed_by_image_and_split(line, client, path):
+    _, version = two_versions(line)
+    images = [*line.images(3), *line.images(2, split=Split.TEST)]
+    rows = [PredictionRow(image.id, [0.25, 0.75], [1.0], 0.5) for image in images]
+    pseudolabels.store_predictions(line.session, version=version, rows=rows)
+    images[0].deleted_at = images[0].created_at
+    line.session.commit()
+    url = f"{path}/models/{version.id}/predictions"
+    page = client.get(url, params={"limit": 3}).json()
+    assert [row["image_id"] for row in page["items"]] == [str(image.id) for image in images[1:4]]
+    assert page["items"][0] == {
+        "image_id": str(images[1].id),
+        "probabilities": {"scratch": 0.25, "dent": 0.75},
+        "contexts": [1.0],
+        "uncertainty": 0.5,
+    }
+    rest = client.get(url, params={"cursor": page["next_cursor"]}).json()
+    assert [row["image_id"] for row in rest["items"]] == [str(images[4].id)]
+    vault = client.get(url, params={"split": "test"}).json()["items"]
+    assert {row["image_id"] for row in vault} == {str(image.id) for image in images[3:]}

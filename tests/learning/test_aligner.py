@@ -1,0 +1,58 @@
+"""Label-specific features: where they look, and that labels are interchangeable."""
+
+import torch
+from torch.nn import functional as F
+
+from tests.learning.marks import SPECS, backbone
+from worker.learning.aligner import Aligner, LabelSpec, text_features
+from worker.learning.backbone import ImageFeatures
+
+DIM = 16
+
+
+def features(seed: int = 0) -> ImageFeatures:
+    draw = torch.Generator().manual_seed(seed)
+    return ImageFeatures(
+        tokens=torch.randn(2, 9, DIM, generator=draw), pooled=torch.randn(2, DIM, generator=draw)
+    )
+
+
+def test_attention_finds_the_token_that_speaks_of_the_label():
+    text = F.normalize(torch.randn(3, DIM, generator=torch.Generator().manual_seed(1)), dim=-1)
+    tokens = F.normalize(features().tokens, dim=-1)
+    tokens[0, 4] = text[1]
+    attention = Aligner(text, 1).attention(tokens)
+    assert torch.allclose(attention.sum(dim=1), torch.ones(2, 3))
+    assert attention[0, :, 1].argmax() == 4
+
+
+def test_a_label_present_in_a_patch_scores_higher():
+    text = F.normalize(torch.randn(1, DIM, generator=torch.Generator().manual_seed(1)), dim=-1)
+    seen = features()
+    seen.tokens[0, 3] = 5 * text[0]
+    logits = Aligner(text, 1)(seen).logits
+    assert logits[0, 0] > logits[1, 0] + 5
+
+
+def test_permuting_labels_permutes_answers():
+    text, order = torch.randn(4, DIM), torch.tensor([2, 0, 3, 1])
+    straight, turned = Aligner(text, 2)(features()), Aligner(text[order], 2)(features())
+    assert torch.allclose(straight.logits[:, order], turned.logits, atol=1e-5)
+    assert torch.allclose(straight.context_logits, turned.context_logits, atol=1e-5)
+
+
+def test_shapes():
+    seen = Aligner(torch.randn(4, DIM), 2)(features())
+    assert seen.logits.shape == (2, 4)
+    assert seen.context_logits.shape == (2, 2)
+    assert seen.label_features.shape == (2, 4, DIM)
+    assert seen.pooled.shape == (2, DIM)
+
+
+def test_a_label_without_prompts_has_a_direction_of_its_own():
+    model = backbone()
+    text = text_features([*SPECS, LabelSpec("other")], model)
+    assert text.shape == (4, model.embed_dim)
+    assert torch.allclose(text.norm(dim=1), torch.ones(4), atol=1e-5)
+    assert torch.equal(text[2], text_features([SPECS[2]], model)[0])
+    assert not torch.allclose(text[2], text[3])

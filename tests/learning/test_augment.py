@@ -1,0 +1,57 @@
+"""Views keep what a photo shows, and are the same under a seed."""
+
+import pytest
+import torch
+
+from worker.learning.augment import (
+    Augmentation,
+    Orientations,
+    View,
+    augment,
+    plain_views,
+    usual_orientations,
+)
+
+HOW = Augmentation(orientations=Orientations.ANY)
+PIXELS = torch.rand(6, 1, 40, 40, generator=torch.Generator().manual_seed(0))
+
+
+def view(kind: View, seed: int = 0) -> torch.Tensor:
+    return augment(PIXELS, kind, torch.Generator().manual_seed(seed), HOW)
+
+
+@pytest.mark.parametrize("kind", list(View))
+def test_a_view_is_a_photo_of_the_same_shape(kind):
+    seen = view(kind)
+    assert seen.shape == PIXELS.shape
+    assert seen.min() >= 0
+    assert seen.max() <= 1
+    assert torch.equal(seen, view(kind))
+
+
+def test_plain_views_change_nothing_and_others_do():
+    assert torch.equal(view(View.PLAIN), PIXELS)
+    assert not torch.equal(view(View.WEAK), view(View.STRONG))
+    assert not torch.equal(view(View.STRONG), view(View.STRONG, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("orientations", "count"),
+    [(Orientations.ANY, 8), (Orientations.UPRIGHT, 2), (Orientations.MIRRORED, 4)],
+)
+def test_orientations_are_distinct_and_begin_with_the_photo(orientations, count):
+    views = plain_views(PIXELS, orientations, 99)
+    assert len({seen.numpy().tobytes() for seen in views}) == count == len(views)
+    assert torch.equal(views[0], PIXELS)
+
+
+def test_a_defect_stays_in_the_picture():
+    photo = torch.zeros(64, 1, 64, 64)
+    photo[:, :, 30:36, 8:14] = 1
+    seen = augment(photo, View.WEAK, torch.Generator().manual_seed(0), HOW)
+    assert (seen.amax(dim=(1, 2, 3)) > 0.8).all()
+
+
+def test_oblong_photos_are_not_turned():
+    assert usual_orientations(256, 256) is Orientations.ANY
+    assert usual_orientations(160, 256) is Orientations.MIRRORED

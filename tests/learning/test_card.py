@@ -1,0 +1,53 @@
+"""A model card is plain JSON and comes back as it was."""
+
+import dataclasses
+import json
+
+import pytest
+
+from worker.learning.aligner import LabelSpec
+from worker.learning.augment import Orientations
+from worker.learning.calibration import Platt
+from worker.learning.card import ModelCard, metrics_json
+from worker.learning.contexts import ContextGroups, Criterion
+from worker.learning.plan import Mode, Precision
+from worker.learning.thresholds import Thresholds
+
+CARD = ModelCard(
+    labels=(LabelSpec("scratch", ("a scratch",), 2.0), LabelSpec("傷")),
+    backbone="kizu-small",
+    backbone_version="1",
+    mode=Mode.TUNE,
+    resolution=160,
+    views=2,
+    orientations=Orientations.ANY,
+    precision=Precision.FP32,
+    contexts=ContextGroups((0, 0), ("scratch + 傷",), Criterion.TOO_FEW_LABELS),
+    calibration=Platt((1.0, 2.0), (0.0, 0.5), (False, True)),
+    thresholds=Thresholds((0.8, 2.0), (0.1, -1.0)),
+    metrics={"map": {"value": 0.5}},
+    counts={"labeled": 3},
+    config={"seed": 0},
+    code_version="0.1.0",
+)
+
+
+def test_a_card_comes_back(tmp_path):
+    CARD.write(tmp_path / "card.json")
+    assert ModelCard.read(tmp_path / "card.json") == CARD
+
+
+def test_what_could_not_be_computed_is_null():
+    card = dataclasses.replace(CARD, metrics={"map": float("nan")})
+    assert json.loads(json.dumps(card.to_json(), allow_nan=False))["metrics"]["map"] is None
+
+
+def test_another_format_is_refused():
+    with pytest.raises(ValueError, match="format 99"):
+        ModelCard.from_json({**CARD.to_json(), "format": 99})
+
+
+def test_without_evidence_a_card_says_so():
+    figures = metrics_json(None, ["scratch"], "validation", [False])
+    assert figures["map"] is None
+    assert figures["images"] == 0

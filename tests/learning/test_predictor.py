@@ -1,0 +1,47 @@
+"""A saved model predicts what was evaluated."""
+
+import numpy as np
+import pytest
+
+from tests.learning.marks import QUICK, SPECS, backbone, marks
+from worker.learning.predictor import Predictor, binary_entropy
+from worker.learning.trainer import TrainedModel, train
+
+DATASET = marks(14, 6)
+assert DATASET.photos is not None
+PHOTOS = [DATASET.photos(index) for index in range(8)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> TrainedModel:
+    workdir = tmp_path_factory.mktemp("training")
+    return train(DATASET, SPECS, backbone(), QUICK, workdir=workdir)
+
+
+def test_a_saved_model_predicts_the_same(model, tmp_path):
+    before = model.predictor().predict(PHOTOS)
+    model.save(tmp_path / "model")
+    loaded = Predictor.load(tmp_path / "model", backbone=backbone(seed=7))
+    after = loaded.predict(PHOTOS)
+    assert (before.probabilities == after.probabilities).all()
+    assert (before.embedding == after.embedding).all()
+    assert loaded.card == model.card
+    assert not list((tmp_path / "model").glob("*.part"))
+
+
+def test_shapes_and_ranges(model):
+    seen = model.predictor().predict(PHOTOS)
+    assert seen.probabilities.shape == (8, 3)
+    assert seen.context.shape == (8, model.card.contexts.count)
+    assert seen.uncertainty.shape == (8,)
+    assert ((seen.uncertainty >= 0) & (seen.uncertainty <= 1)).all()
+    assert np.linalg.norm(seen.embedding, axis=1) == pytest.approx(np.ones(8), abs=1e-4)
+
+
+def test_photos_of_any_size_and_colour(model):
+    wide = np.random.default_rng(0).integers(0, 255, (30, 90, 3), dtype=np.uint8)
+    assert np.isfinite(model.predictor().predict([wide, PHOTOS[0]]).probabilities).all()
+
+
+def test_entropy_is_one_bit_at_even_odds():
+    assert binary_entropy(np.array([0.5, 0.0, 1.0])) == pytest.approx([1, 0, 0], abs=1e-9)

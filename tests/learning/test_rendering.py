@@ -1,0 +1,140 @@
+"""Renders: the same under a seed, masks that agree with labels, captions that name them."""
+
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from worker.learning.rendering import (
+    BY_KEY,
+    CATALOGUE,
+    HELD_OUT,
+    PACK_KINDS,
+    Mixture,
+    Scene,
+    render,
+    render_pack,
+    render_surface,
+)
+from worker.learning.rendering.boards import BOARD_KINDS, artwork, spoil
+from worker.learning.rendering.captions import caption, hard_negative, prompt
+from worker.learning.rendering.surface_defects import PAINTERS
+from worker.learning.rendering.surfaces import MATERIALS
+
+
+@pytest.mark.parametrize("boards", [0.0, 1.0])
+def test_a_seed_is_a_picture(boards):
+    mixture = Mixture(boards=boards)
+    for seed in range(5):
+        first, again = (render(np.random.default_rng(seed), 96, mixture) for _ in range(2))
+        assert np.array_equal(first.pixels, again.pixels)
+        assert first.caption == again.caption
+        assert first.kinds == again.kinds
+
+
+def test_every_kind_of_pretraining_is_met_and_no_held_out_one():
+    counts = Counter()
+    for seed in range(600):
+        counts.update(render(np.random.default_rng(seed), 64).kinds)
+    assert set(counts) == {kind.key for kind in CATALOGUE} - HELD_OUT
+
+
+def test_every_defect_of_the_catalogue_has_a_painter():
+    painted = {kind.key for kind in CATALOGUE if kind.scene is Scene.SURFACE}
+    assert painted == set(PAINTERS)
+    assert {kind.key for kind in CATALOGUE if kind.scene is Scene.BOARD} == set(BOARD_KINDS)
+
+
+@pytest.mark.parametrize("kind", sorted(PAINTERS))
+def test_a_defect_changes_the_picture_inside_its_mask_most(kind):
+    """Against the same scene without the defect, the change is concentrated in the mask."""
+    seen, inside, outside = 0, [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        clean = MATERIALS["painted surface"][0](rng, 96)
+        scene = clean.copy()
+        mask = PAINTERS[kind](rng, scene, 1.0) > 0.3
+        if not mask.any():
+            continue
+        seen += 1
+        change = np.abs(scene - clean).mean(axis=2)
+        inside.append(change[mask].mean())
+        outside.append(change[~mask].mean())
+    assert seen >= 8
+    assert np.mean(inside) > 3 * np.mean(outside)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BOARD_KINDS if kind != "missing_hole"])
+def test_a_board_defect_adds_or_removes_copper_and_its_mask_says_where(kind):
+    adds = kind in {"short", "spur", "island"}
+    found = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        board = artwork(rng, 96, zoom=4)
+        art = np.asarray(board.image)
+        spoiled = spoil(rng, board, art, kind, scale=12)
+        if spoiled is None:
+            continue
+        found += 1
+        after, mask = spoiled
+        assert np.array_equal(after != art, mask > 0)
+        assert (after[mask > 0] > 127).all() if adds else (after[mask > 0] <= 127).all()
+    assert found >= 8
+
+
+def test_captions_name_every_kind_and_clean_ones_name_none():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        sentence = caption(rng, "steel", ("scratch", "rust"))
+        for key in ("scratch", "rust"):
+            assert any(phrase in sentence for phrase in BY_KEY[key].phrases)
+        clean = caption(rng, "steel", ())
+        assert not any(p in clean for kind in CATALOGUE for p in kind.phrases if p.startswith("a "))
+
+
+def test_a_hard_negative_names_a_kind_that_is_absent():
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        sentence = hard_negative(rng, "asphalt", ("crack", "cavity"))
+        others = (k for k in CATALOGUE if k.key not in {"crack", "cavity"})
+        assert any(phrase in sentence for kind in others for phrase in kind.phrases)
+
+
+def test_prompts_use_the_words_of_their_kind():
+    rng = np.random.default_rng(2)
+    for kind in CATALOGUE:
+        sentence = prompt(rng, kind.key)
+        assert any(phrase in sentence for phrase in kind.phrases)
+
+
+def test_a_pack_has_the_layout_that_kizu_imports(tmp_path):
+    render_pack(tmp_path / "a", train=24, test=8, seed=3)
+    render_pack(tmp_path / "b", train=24, test=8, seed=3)
+    with (tmp_path / "a" / "labels.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert Counter(row["split"] for row in rows) == {"train": 24, "test": 8}
+    labels = {label for row in rows for label in row["labels"].split("|") if label}
+    assert labels <= set(PACK_KINDS)
+    assert labels & HELD_OUT, "the demo must show something that pre-training never saw"
+    phrases = (tmp_path / "a" / "classes.tsv").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t")[0] for line in phrases] == ["label", *PACK_KINDS]
+    for row in rows:
+        one, other = (tmp_path / folder / row["file"] for folder in "ab")
+        assert one.read_bytes() == other.read_bytes()
+        with Image.open(one) as photo:
+            assert photo.size == (256, 256)
+
+
+def test_held_out_kinds_can_be_asked_for():
+    shown = render_surface(np.random.default_rng(5), 96, sorted(HELD_OUT), surface="steel")
+    assert set(shown.kinds) <= HELD_OUT
+    assert shown.kinds
+
+
+def test_a_board_with_every_defect_still_has_an_absent_kind():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        assert hard_negative(rng, "copper board", BOARD_KINDS)
+        assert caption(rng, "copper board", BOARD_KINDS)

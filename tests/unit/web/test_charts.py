@@ -1,0 +1,34 @@
+"""Geometry of the charts: what is drawn is what was measured."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from app.web.charts import Figure, columns, figure
+
+
+def test_the_highest_column_reaches_the_top_and_others_keep_proportion():
+    low, high = columns([("a", 5.0), ("b", 20.0)], width=200, height=100)
+    assert (high.y, high.height) == (0.0, 100.0)
+    assert (low.y, low.height) == (75.0, 25.0)
+    assert low.x + low.width < high.x
+
+
+def test_nothing_measured_draws_nothing():
+    assert columns([], width=200, height=100) == []
+    (flat,) = columns([("a", 0.0)], width=200, height=100)
+    assert flat.height == 0.0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        (0.5, Figure(0.5)),
+        ({"value": 0.5, "low": 0.4, "high": 0.6}, Figure(0.5, 0.4, 0.6)),
+        ({"value": None}, None),
+        (SimpleNamespace(value=1, low=0.9, high=1.0), Figure(1.0, 0.9, 1.0)),
+    ],
+)
+def test_a_figure_is_read_from_whatever_services_write(given, expected):
+    assert figure(given) == expected

@@ -1,0 +1,256 @@
+"""A training, end to end: freeze a snapshot, learn, compare with the live version, publish.
+
+What an attempt leaves in the work folder, and the snapshot's row, are found again by the next
+one: a training killed in the middle goes on from its last checkpoint, on the same data.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.core.errors import Invalid, NotFound
+from app.core.ids import new_id
+from app.jobs.contracts import TrainPayload
+from app.jobs.models import Job
+from app.jobs.stages import JobStage
+from app.projects import service as projects
+from app.training import gate, snapshots
+from app.training import service as training
+from app.training.models import DatasetSnapshot, ModelVersion
+from app.training.service import NotEnoughLabels, Trained
+from app.training.snapshots import Snapshot
+from worker.base_task import JobRun, JobStopped
+from worker.engine import snapshots as files
+from worker.engine.alive import kept_alive
+from worker.engine.device import threads, use_threads
+from worker.engine.examination import Scored, Scores, compare, evaluation_set, version_metrics
+from worker.engine.looking import Looker
+from worker.engine.model_cache import shared_models, shared_tokens
+from worker.engine.photos import PhotoReader
+from worker.engine.training_set import is_frozen, with_photos, with_tokens
+from worker.learning import dataset
+from worker.learning.aligner import LabelSpec
+from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
+from worker.learning.dataset import TrainingSet
+from worker.learning.plan import Mode, TrainingConfig, usual_resolution
+from worker.learning.predictor import CARD, WEIGHTS, Predictor
+from worker.learning.progress import Progress, Stage, Stopped
+from worker.learning.trainer import TrainedModel, train
+
+LEARNING_SHARE = 0.95
+LONGEST_DOWNLOAD_SECONDS = 3600.0
+STAGES = {
+    Stage.PREPARE: JobStage.READ_PHOTOS,
+    Stage.CROSS_FIT: JobStage.MEASURE_CONFIDENCE,
+    Stage.WARM_UP: JobStage.LEARN,
+    Stage.PSEUDO_LABELS: JobStage.LEARN_PSEUDO_LABELS,
+    Stage.EVALUATE: JobStage.EVALUATE,
+}
+
+
+class BackboneUnusable(Invalid):
+    code, title = "backbone-unusable", "The backbone cannot be used"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the project says about its trainings, read once."""
+
+    backbone: str
+    margin: float
+    guarded: set[str]
+    live: ModelVersion | None
+
+
+class Attempt:
+    """One attempt at a training; `publish` runs in the transaction that ends the job."""
+
+    trained: Trained
+
+    def work(self, run: JobRun) -> dict[str, Any]:
+        use_threads(run.settings)
+        payload = TrainPayload.model_validate(run.payload)
+        run.report(0.0, JobStage.FREEZE)
+        snapshot = frozen_snapshot(run, payload)
+        settled = read_settings(run, payload)
+        with said_plainly():
+            model = learn(run, payload, snapshot, settled)
+            self.trained = examined(run, model, snapshot, settled)
+        return {"snapshot_id": str(run.job_id)}
+
+    def publish(self, session: Session, job: Job, result: dict[str, Any]) -> None:
+        version = training.publish(session, job, self.trained)
+        following = training.predict_after_training(session, job, version)
+        result |= {
+            "model_version_id": str(version.id),
+            "number": version.number,
+            "state": version.state,
+            "gate": version.gate["reason"],
+            "prediction_job_id": str(following.id) if following else None,
+        }
+
+
+def frozen_snapshot(run: JobRun, payload: TrainPayload) -> Snapshot:
+    """The data of this training, frozen by its first attempt and read back by every one."""
+    assert run.project_id is not None
+    with run.sessions() as session:
+        known = snapshots.find(session, run.job_id)
+        fresh = None if known else snapshots.build(session, run.project_id, seed=payload.seed)
+    path = run.workdir / "snapshot.parquet"
+    if fresh is not None:
+        files.write(fresh, path)
+        key = f"{run.blob_prefix}/snapshot.parquet"
+        run.store.put_file(key, path)
+        with run.transaction() as session:
+            snapshots.record(
+                session, fresh, project_id=run.project_id, job_id=run.job_id, blob_key=key
+            )
+        return fresh
+    assert known is not None
+    return _read_back(run, known)
+
+
+def _read_back(run: JobRun, known: DatasetSnapshot) -> Snapshot:
+    path = run.workdir / "snapshot.parquet"
+    path.write_bytes(run.store.get(known.blob_key))
+    return files.read(path, sha256=known.sha256)
+
+
+def read_settings(run: JobRun, payload: TrainPayload) -> Settled:
+    assert run.project_id is not None
+    with run.sessions() as session:
+        project = projects.get_project_by_id(session, run.project_id)
+        labels = projects.list_labels(session, run.project_id)
+        return Settled(
+            backbone=payload.backbone or project.backbone,
+            margin=project.gate_margin,
+            guarded={label.key for label in labels if label.is_guarded},
+            live=training.live_version(session, run.project_id),
+        )
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """What learning refuses, as errors that people read; a job fails with them at once."""
+    try:
+        yield
+    except dataset.NotEnoughLabels as error:
+        raise NotEnoughLabels(str(error)) from error
+    except WeightsMissing as error:
+        raise BackboneUnusable(
+            f"The backbone's weights cannot be read. {_sentence(error)}"
+        ) from error
+    except UnsupportedBackbone as error:
+        raise BackboneUnusable(f"This backbone cannot be used. {_sentence(error)}") from error
+    except NotFound as error:
+        raise NotFound("A photo was deleted while the training ran. Start it again.") from error
+    except Stopped as stopped:
+        raise JobStopped from stopped
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error).rstrip('.')}."
+
+
+def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settled) -> TrainedModel:
+    run.report(0.0, JobStage.LOAD)
+    with kept_alive(run.tick, at_most=LONGEST_DOWNLOAD_SECONDS):
+        backbone = shared_models(run.settings.data_dir).backbone(settled.backbone)
+    config = TrainingConfig(
+        mode=Mode(payload.mode or Mode.AUTO),
+        seed=payload.seed,
+        resolution=payload.resolution or usual_resolution(backbone),
+        epochs=payload.epochs,
+        time_budget_seconds=payload.time_budget_seconds,
+        threads=threads(run.settings),
+    )
+    return train(
+        _training_set(run, snapshot, backbone, config),
+        [LabelSpec(label.key, label.prompts, label.miss_cost) for label in snapshot.labels],
+        backbone,
+        config,
+        workdir=run.workdir / "training",
+        on_progress=lambda progress: _report(run, progress),
+        should_stop=run.should_stop,
+    )
+
+
+def _training_set(
+    run: JobRun, snapshot: Snapshot, backbone: Backbone, config: TrainingConfig
+) -> TrainingSet:
+    photos = _photos(run, config.resolution)
+    if not snapshot.rows or not is_frozen(config, backbone):
+        return with_photos(snapshot, photos)
+
+    def before_batch(share: float) -> None:
+        run.ensure_not_stopped()
+        run.report(0.0, f"{STAGES[Stage.PREPARE]} ({share:.0%})")
+
+    tokens = shared_tokens(run.settings)
+    return with_tokens(snapshot, backbone, config, photos, tokens, before_batch=before_batch)
+
+
+def _photos(run: JobRun, side: int | None) -> PhotoReader:
+    return PhotoReader(run.store, run.settings.image_max_pixels, at_least=side)
+
+
+def _report(run: JobRun, progress: Progress) -> None:
+    run.report(
+        progress.fraction * LEARNING_SHARE,
+        STAGES[progress.stage],
+        eta_seconds=progress.eta_seconds,
+        metrics={name: x for name, x in progress.metrics.items() if math.isfinite(x)},
+    )
+
+
+def examined(run: JobRun, model: TrainedModel, snapshot: Snapshot, settled: Settled) -> Trained:
+    """The weights in the store, and the gate's verdict against the live version."""
+    run.report(LEARNING_SHARE, JobStage.SAVE)
+    folder = run.workdir / "model"
+    model.save(folder)
+    for file in (WEIGHTS, CARD):
+        run.store.put_file(f"{run.blob_prefix}/{file}", folder / file)
+    run.report(LEARNING_SHARE, JobStage.COMPARE)
+    label_ids = [label.id for label in snapshot.labels]
+    candidate = Scored(None, label_ids, _scores(run, model.predictor(), snapshot))
+    card = model.card.to_json()
+    return Trained(
+        version_id=new_id(),
+        label_ids=label_ids,
+        weights_prefix=run.blob_prefix,
+        card=card,
+        metrics=version_metrics(card["metrics"], candidate, snapshot),
+        gate=_gate(run, candidate, snapshot, settled),
+    )
+
+
+def _gate(run: JobRun, candidate: Scored, snapshot: Snapshot, settled: Settled) -> dict[str, Any]:
+    live = settled.live
+    if live is None:
+        return gate.first_version()
+    try:
+        models = shared_models(run.settings.data_dir)
+        predictor = models.predictor(run.store, live.id, live.weights_prefix)
+    except (WeightsMissing, UnsupportedBackbone) as error:
+        run.log(f"Version {live.number} cannot be loaded: {error}", "warning")
+        reason = f"Version {live.number} cannot be loaded any more, so nothing was compared."
+        return gate.not_compared(reason, against=live.number)
+    label_ids = [UUID(label_id) for label_id in live.label_ids]
+    beside = Scored(live.number, label_ids, _scores(run, predictor, snapshot))
+    return compare(candidate, beside, snapshot, guarded=settled.guarded, margin=settled.margin)
+
+
+def _scores(run: JobRun, predictor: Predictor, snapshot: Snapshot) -> Scores:
+    """Probabilities (N, K) of the evaluation images."""
+    contents, _ = evaluation_set(snapshot)
+    if not contents:
+        return np.zeros((0, len(predictor.card.labels)))
+    photos = _photos(run, predictor.card.resolution)
+    looker = Looker(predictor, photos, shared_tokens(run.settings))
+    return looker.look(contents, before_batch=run.ensure_not_stopped).probabilities

@@ -1,0 +1,85 @@
+"""A snapshot as learning takes it: photos for a backbone that is tuned, tokens for a frozen one."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from app.images.models import Split
+from app.training.snapshots import Snapshot, SnapshotRow
+from worker.engine.feature_store import FeatureStore, Kind
+from worker.engine.features import FrozenFeatures
+from worker.engine.photos import PhotoReader
+from worker.learning import dataset
+from worker.learning.backbone import Backbone
+from worker.learning.dataset import TrainingSet
+from worker.learning.plan import Mode, TrainingConfig, resolve
+
+# The rest of the token store is for other trainings, which may run at the same time.
+STORE_SHARE = 0.8
+
+
+def with_photos(snapshot: Snapshot, photos: PhotoReader) -> TrainingSet:
+    return _assembled(snapshot.rows, len(snapshot.labels), photos)
+
+
+def with_tokens(
+    snapshot: Snapshot,
+    backbone: Backbone,
+    config: TrainingConfig,
+    photos: PhotoReader,
+    store: FeatureStore,
+    *,
+    before_batch: Callable[[float], None],
+) -> TrainingSet:
+    """The set with features of the frozen backbone, computed once and kept.
+
+    Of the unlabelled photos as many take part as the store has room for.
+    """
+    whole = with_photos(snapshot, photos)
+    decided = resolve(config, backbone, whole)
+    assert decided.resolution is not None
+    kind = Kind(backbone.version, decided.resolution, decided.precision)
+    features = FrozenFeatures(store, backbone, kind, photos)
+    room = store.budget_bytes * STORE_SHARE / features.bytes_per_photo(snapshot.rows[0].sha256)
+    rows = _most_useful(snapshot.rows, int(room))
+    features.fill([row.sha256 for row in rows], before_batch=before_batch)
+    return _assembled(rows, len(snapshot.labels), photos, features)
+
+
+def is_frozen(config: TrainingConfig, backbone: Backbone) -> bool:
+    return (backbone.default_mode if config.mode is Mode.AUTO else config.mode) == Mode.FROZEN
+
+
+def _most_useful(rows: Sequence[SnapshotRow], count: int) -> tuple[SnapshotRow, ...]:
+    """Every labelled row, and the first unlabelled ones up to `count` rows in all."""
+    spare = count - sum(row.is_labeled for row in rows)
+    chosen = []
+    for row in rows:
+        if not row.is_labeled:
+            spare -= 1
+        if row.is_labeled or spare >= 0:
+            chosen.append(row)
+    return tuple(chosen)
+
+
+def _assembled(
+    rows: Sequence[SnapshotRow],
+    n_labels: int,
+    photos: PhotoReader,
+    features: FrozenFeatures | None = None,
+) -> TrainingSet:
+    contents = [row.sha256 for row in rows]
+    values = np.array([row.values for row in rows], dtype=np.int8)
+    return TrainingSet(
+        keys=tuple(str(row.image_id) for row in rows),
+        labels=values.reshape(len(rows), n_labels),
+        split=tuple(_split(row) for row in rows),
+        photos=lambda index: photos(contents[index]),
+        features=None if features is None else lambda index: features(contents[index]),
+    )
+
+
+def _split(row: SnapshotRow) -> dataset.Split:
+    if row.split == Split.EVALUATION:
+        return dataset.Split.VALIDATION
+    return dataset.Split.TRAIN if row.is_labeled else dataset.Split.UNLABELED

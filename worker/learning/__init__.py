@@ -1,0 +1,1 @@
+"""Learning: pure PyTorch, usable in a notebook; no database, broker, settings or web."""

@@ -1,0 +1,145 @@
+"""The heads on top of a backbone: label-specific features, their alignment, context groups.
+
+Each label asks its question of every patch token, gathers one feature of its own and is compared
+with its own text: one-to-one instead of one image feature against all texts. Training is elsewhere.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from worker.learning.backbone import Backbone, ImageFeatures
+
+ATTENTION_SCALE = 20.0
+ALIGNMENT_SCALE = 20.0
+# A label is rare before anything is known: start from a probability of about 12 %.
+PRIOR_LOGIT = -2.0
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """A label to learn: its key, English sentences about it, and what missing it costs.
+
+    Without prompts the label starts from an embedding of its own and is learned from its photos.
+    """
+
+    key: str
+    prompts: tuple[str, ...] = ()
+    miss_cost: float = 1.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """`logits` (B, K), `context_logits` (B, C), `label_features` (B, K, D), `pooled` (B, D)."""
+
+    logits: Tensor
+    context_logits: Tensor
+    label_features: Tensor
+    pooled: Tensor
+
+
+class Aligner(nn.Module):
+    """Label-specific alignment over patch tokens, after arXiv 2412.18842 as far as it is public.
+
+    `text` (K, D) holds the frozen text features of the labels. What is learned: a residual of each
+    label's question and of its answer, a negative embedding (PositiveCoOp, WACV 2025, in place of
+    a negative prompt), a residual adapter of the tokens, and the context head.
+    """
+
+    text: Tensor
+
+    def __init__(self, text: Tensor, n_contexts: int) -> None:
+        super().__init__()
+        n_labels, dim = text.shape
+        self.register_buffer("text", F.normalize(text.float(), dim=-1))
+        self.question = nn.Parameter(torch.zeros(n_labels, dim))
+        self.answer = nn.Parameter(torch.zeros(n_labels, dim))
+        self.negative = nn.Parameter(torch.zeros(n_labels, dim))
+        self.bias = nn.Parameter(torch.full((n_labels,), PRIOR_LOGIT))
+        # Logarithms keep the scales positive; each label finds how sharply it has to look.
+        self.attention_scale = nn.Parameter(torch.full((n_labels,), math.log(ATTENTION_SCALE)))
+        self.alignment_scale = nn.Parameter(torch.full((n_labels,), math.log(ALIGNMENT_SCALE)))
+        self.adapter = nn.Sequential(
+            nn.Linear(dim, dim // 4), nn.GELU(), _starting_at_zero(dim // 4, dim)
+        )
+        self.context = _starting_at_zero(2 * dim, n_contexts)
+
+    def forward(self, features: ImageFeatures) -> Alignment:
+        tokens = features.tokens.to(self.text)
+        tokens = F.normalize(tokens + self.adapter(tokens), dim=-1)  # (B, L, D)
+        pooled = F.normalize(features.pooled.to(self.text), dim=-1)  # (B, D)
+        attention = self.attention(tokens)  # (B, L, K)
+        label_features = F.normalize(torch.einsum("blk,bld->bkd", attention, tokens), dim=-1)
+        context_logits = self.context(torch.cat([pooled, label_features.mean(dim=1)], dim=-1))
+        return Alignment(self.align(label_features), context_logits, label_features, pooled)
+
+    def attention(self, tokens: Tensor) -> Tensor:
+        """Where each label looks: unit tokens (B, L, D) to weights (B, L, K), 1 over L."""
+        question = F.normalize(self.text + self.question, dim=-1)
+        return (self.attention_scale.exp() * (tokens @ question.T)).softmax(dim=1)
+
+    def align(self, label_features: Tensor) -> Tensor:
+        """Each label's feature against its own text and negative: (B, K, D) to logits (B, K)."""
+        answer = F.normalize(self.text + self.answer, dim=-1)
+        margin = (label_features * (answer - self.negative)).sum(dim=-1)
+        return self.alignment_scale.exp() * margin + self.bias
+
+
+def _starting_at_zero(n_in: int, n_out: int) -> nn.Linear:
+    """Training starts from the backbone's own features and from even contexts."""
+    layer = nn.Linear(n_in, n_out)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Classifier(nn.Module):
+    """A backbone and its aligner: photos, or cached tokens, in; alignments out.
+
+    With `bf16` the backbone computes in bfloat16; the heads always keep full precision.
+    """
+
+    def __init__(self, backbone: Backbone, aligner: Aligner, *, bf16: bool = False) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.aligner = aligner
+        self.bf16 = bf16
+
+    def forward(self, inputs: Tensor | ImageFeatures) -> Alignment:
+        """Pixels (B, 3, H, W) in 0..1, or features already computed by the backbone."""
+        if isinstance(inputs, Tensor):
+            inputs = self.encode(inputs)
+        alignment: Alignment = self.aligner(inputs)
+        return alignment
+
+    def encode(self, pixels: Tensor) -> ImageFeatures:
+        device = self.aligner.text.device
+        # Convolutions are a third quicker on processors with channels last.
+        pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            return self.backbone.encode_image(pixels)
+
+
+@torch.no_grad()
+def text_features(labels: Sequence[LabelSpec], backbone: Backbone) -> Tensor:
+    """Unit text feature of each label (K, D): the mean over its prompts.
+
+    A label without prompts gets a direction derived from its key, the same wherever it stands.
+    """
+    rows = [
+        F.normalize(backbone.encode_text(list(label.prompts)).float(), dim=-1).mean(dim=0)
+        if label.prompts
+        else _direction_of(label.key, backbone.embed_dim)
+        for label in labels
+    ]
+    return F.normalize(torch.stack([row.cpu() for row in rows]), dim=-1)
+
+
+def _direction_of(key: str, dim: int) -> Tensor:
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])
+    return torch.randn(dim, generator=torch.Generator().manual_seed(seed))

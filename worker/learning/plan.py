@@ -1,0 +1,180 @@
+"""What a training is asked to do, and the plan made from it: how many steps of what.
+
+`auto` values are resolved here and nowhere else.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import torch
+
+from worker.learning.augment import Augmentation, Orientations, usual_orientations
+from worker.learning.backbone import Backbone
+from worker.learning.dataset import TrainingSet
+from worker.learning.losses import Loss
+
+
+class Mode(StrEnum):
+    AUTO = "auto"  # what the backbone recommends
+    TUNE = "tune"  # the backbone is trained too
+    FROZEN = "frozen"  # heads on cached tokens
+
+
+class Precision(StrEnum):
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides a training, apart from its data."""
+
+    mode: Mode = Mode.AUTO
+    seed: int = 0
+    resolution: int | None = None  # pixels a side; None: the backbone's own
+    epochs: int | None = None  # passes over the labelled photos before pseudo-labels; None: auto
+    rounds: int | None = None  # passes over the unlabelled photos, new pseudo-labels each
+    time_budget_seconds: float | None = None  # plan fewer steps where they would not fit
+    batch_labeled: int = 16
+    batch_unlabeled: int = 32
+    lr: float = 1e-3
+    head_lr: float = 3e-3
+    weight_decay: float = 0.05
+    ema_decay: float = 0.99
+    loss: Loss = Loss.BCE
+    lambda_unlabeled: float = 1.0
+    lambda_context: float = 0.5
+    n_contexts: int | None = None  # None: found from the labels
+    folds: int = 2
+    keep_positive: float = 1.0
+    keep_negative: float = 0.9
+    teacher_views: int = 2
+    views: int = 2
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    precision: Precision = Precision.AUTO
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Optimizer steps of each stage; `rounds` are of `round_steps` each."""
+
+    fold_steps: int
+    warm_up_steps: int
+    rounds: int
+    round_steps: int
+
+    @property
+    def steps(self) -> int:
+        return self.warm_up_steps + self.rounds * self.round_steps
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds a photo costs in a training step, and when only looked at."""
+
+    train: float
+    look: float
+
+
+FEWEST_STEPS, MOST_STEPS = 600, 2500
+USUAL_EPOCHS = 60
+MOST_ROUND_STEPS = 400
+
+
+def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, cross_fit: bool) -> Plan:
+    """The plan of a training without a time budget.
+
+    Few labelled photos are seen more often, many less often, so that the number of steps stays
+    between 600 and 2,500 unless `epochs` says otherwise.
+    """
+    a_pass = math.ceil(labeled / config.batch_labeled)
+    usual = min(max(USUAL_EPOCHS * a_pass, FEWEST_STEPS), MOST_STEPS)
+    warm_up = usual if config.epochs is None else config.epochs * a_pass
+    rounds = 3 if config.rounds is None else config.rounds
+    round_steps = min(math.ceil(unlabeled / config.batch_unlabeled), MOST_ROUND_STEPS)
+    return Plan(
+        fold_steps=math.ceil(warm_up / 3) if cross_fit else 0,
+        warm_up_steps=warm_up,
+        rounds=rounds if unlabeled else 0,
+        round_steps=round_steps if unlabeled else 0,
+    )
+
+
+def plan_seconds(plan: Plan, cost: Cost, config: TrainingConfig) -> float:
+    """What a plan will take, pseudo-labelling included."""
+    labeled_steps = plan.fold_steps * config.folds + plan.steps
+    unlabeled_views = plan.rounds * plan.round_steps * config.batch_unlabeled
+    looks = unlabeled_views * config.teacher_views
+    return (labeled_steps * config.batch_labeled + unlabeled_views) * cost.train + looks * cost.look
+
+
+def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, seconds: float) -> Plan:
+    """The plan, every stage shortened by the same share where it would take longer."""
+    share = seconds / max(plan_seconds(plan, cost, config), 1e-9)
+    if share >= 1:
+        return plan
+
+    def shorten(steps: int) -> int:
+        return max(int(steps * share), min(steps, 10))
+
+    return replace(
+        plan,
+        fold_steps=shorten(plan.fold_steps),
+        warm_up_steps=shorten(plan.warm_up_steps),
+        round_steps=shorten(plan.round_steps),
+    )
+
+
+def learning_rate_share(step: int, plan: Plan) -> float:
+    """The learning rate of a step as a share of its peak.
+
+    A cosine for the warm-up, so that the first pseudo-labels come from a settled teacher, and
+    one at half the height for the rest.
+    """
+    if step < plan.warm_up_steps:
+        return _cosine(step / plan.warm_up_steps)
+    return 0.5 * _cosine((step - plan.warm_up_steps) / max(plan.rounds * plan.round_steps, 1))
+
+
+def _cosine(done: float, rise: float = 0.1) -> float:
+    if done < rise:
+        return 0.02 + 0.98 * done / rise
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """bfloat16 where the processor computes in it; elsewhere it would only be slower."""
+    if precision is not Precision.AUTO:
+        return precision
+    if device.type == "cuda":
+        return Precision.BF16 if torch.cuda.is_bf16_supported() else Precision.FP32
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return Precision.BF16 if supported() else Precision.FP32
+
+
+def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) -> TrainingConfig:
+    """The configuration with every `auto` decided that needs no label."""
+    device = next(backbone.parameters()).device
+    return replace(
+        config,
+        mode=Mode(backbone.default_mode) if config.mode is Mode.AUTO else config.mode,
+        resolution=config.resolution or usual_resolution(backbone),
+        precision=resolve_precision(config.precision, device),
+        augmentation=_resolve_augmentation(config.augmentation, dataset),
+    )
+
+
+def _resolve_augmentation(augmentation: Augmentation, dataset: TrainingSet) -> Augmentation:
+    if augmentation.orientations is not Orientations.AUTO:
+        return augmentation
+    height, width = (1, 1) if dataset.photos is None else dataset.photos(0).shape[:2]
+    return replace(augmentation, orientations=usual_orientations(height, width))
+
+
+def usual_resolution(backbone: Backbone) -> int:
+    """The backbone's own, a quarter finer where it takes any size: defects are small."""
+    size = backbone.image_size
+    return size * 5 // 4 if backbone.any_size else size

@@ -1,0 +1,154 @@
+"""A trained model on disk and in use: photos in, calibrated probabilities out.
+
+The same code evaluates a model after training, so that what was measured is what predicts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor, nn
+
+from worker.learning import checkpoint
+from worker.learning.aligner import Aligner, Classifier
+from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, untrained
+from worker.learning.card import ModelCard
+from worker.learning.dataset import Pixels, fit_photo
+from worker.learning.learner import LOOK_BATCH, Look, see
+from worker.learning.plan import Mode, Precision
+from worker.learning.thresholds import PseudoLabels, Thresholds, select
+
+Scores = NDArray[np.float64]
+
+WEIGHTS, CARD = "model.safetensors", "card.json"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`probabilities` (N, K) calibrated, `context` (N, C) in 0..1, `uncertainty` (N,) in 0..1,
+    `embedding` (N, D) of unit length."""
+
+    probabilities: Scores
+    context: Scores
+    uncertainty: Scores
+    embedding: NDArray[np.float32]
+
+    def pseudo_labels(self, thresholds: Thresholds) -> PseudoLabels:
+        return select(self.probabilities, thresholds)
+
+
+def predictions(seen: Look, card: ModelCard) -> Predictions:
+    """Calibrated predictions from what a model saw."""
+    probabilities = card.calibration(seen.logits)
+    return Predictions(
+        probabilities=probabilities,
+        context=np.asarray(expit(seen.context_logits)),
+        uncertainty=binary_entropy(probabilities).mean(axis=1),
+        embedding=seen.embedding,
+    )
+
+
+def binary_entropy(probabilities: Scores) -> Scores:
+    """Entropy in bits of each yes-or-no answer: 1 at 0.5, 0 at certainty."""
+    p = probabilities.clip(1e-12, 1 - 1e-12)
+    return np.asarray(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)))
+
+
+class Predictor:
+    """Predicts with one model version, on the device of its backbone."""
+
+    def __init__(self, classifier: Classifier, card: ModelCard) -> None:
+        self.classifier = classifier.eval()
+        self.card = card
+        self.device = classifier.aligner.text.device
+
+    @classmethod
+    def load(cls, folder: Path, *, backbone: Backbone | None = None, device: str = "cpu") -> Self:
+        """A model written by `TrainedModel.save`.
+
+        `backbone` spares loading it again where it is at hand; a tuned model takes it over and
+        changes its weights.
+        """
+        card = ModelCard.read(folder / CARD)
+        tensors, _ = checkpoint.load(folder / WEIGHTS)
+        if backbone is None:
+            backbone = _backbone(card)
+        text = tensors["aligner.text"]
+        classifier = Classifier(
+            backbone, Aligner(text, card.contexts.count), bf16=card.precision is Precision.BF16
+        )
+        classifier.aligner.load_state_dict(checkpoint.under("aligner", tensors))
+        if card.mode is Mode.TUNE:
+            classifier.backbone.load_state_dict(checkpoint.under("backbone", tensors))
+        elif backbone.version != card.backbone_version:
+            raise ValueError(
+                f"the model was trained on {card.backbone} {card.backbone_version}, "
+                f"not on {backbone.version}"
+            )
+        return cls(classifier.to(device), card)
+
+    @torch.inference_mode()
+    def predict(self, photos: Sequence[Pixels] | ImageFeatures) -> Predictions:
+        """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features."""
+        model: nn.Module = self.classifier
+        views, orientations = self.card.views, self.card.orientations
+        batches: list[Tensor | ImageFeatures] = (
+            [photos] if isinstance(photos, ImageFeatures) else list(self._batches(photos))
+        )
+        seen = [see(model, batch, views, orientations) for batch in batches]
+        return predictions(
+            Look(
+                logits=_array([one.logits for one in seen]),
+                context_logits=_array([one.context_logits for one in seen]),
+                embedding=_array([one.pooled for one in seen]).astype(np.float32),
+            ),
+            self.card,
+        )
+
+    def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:
+        size = self.card.resolution
+        return [
+            torch.stack([as_pixels(photo, size) for photo in photos[i : i + LOOK_BATCH]])
+            for i in range(0, len(photos), LOOK_BATCH)
+        ]
+
+
+def as_pixels(photo: Pixels, size: int) -> Tensor:
+    """A photo as (3, size, size) in 0..1."""
+    fitted = torch.from_numpy(np.array(fit_photo(photo, size)))
+    channels = fitted[None] if fitted.ndim == 2 else fitted.permute(2, 0, 1)
+    return channels.float().div(255).expand(3, size, size)
+
+
+def _array(parts: list[Tensor]) -> Scores:
+    return torch.cat(parts).double().cpu().numpy()
+
+
+def _backbone(card: ModelCard) -> Backbone:
+    """The architecture alone for a tuned model, which brings its own weights."""
+    return untrained(card.backbone) if card.mode is Mode.TUNE else load_backbone(card.backbone)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The outcome of a training."""
+
+    classifier: Classifier
+    card: ModelCard
+
+    def save(self, folder: Path) -> None:
+        """Write `model.safetensors` and `card.json`; the tuned backbone is among the weights."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = checkpoint.prefixed("aligner", self.classifier.aligner.state_dict())
+        if self.card.mode is Mode.TUNE:
+            tensors |= checkpoint.prefixed("backbone", self.classifier.backbone.state_dict())
+        checkpoint.save(folder / WEIGHTS, tensors, {"backbone": self.card.backbone})
+        self.card.write(folder / CARD)
+
+    def predictor(self) -> Predictor:
+        return Predictor(self.classifier, self.card)

@@ -1,0 +1,425 @@
+"""The training loop: labels first, then pseudo-labels too, in one run that can stop and go on.
+
+Every random draw depends on the seed and the step alone, so a run continued from a checkpoint
+ends with the weights of an uninterrupted one. Mathematics live in the neighbouring modules.
+"""
+
+import copy
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_features
+from worker.learning.augment import View
+from worker.learning.backbone import Backbone
+from worker.learning.calibration import Platt, fit_platt
+from worker.learning.card import ModelCard
+from worker.learning.contexts import find_contexts
+from worker.learning.dataset import (
+    Inputs,
+    NotEnoughLabels,
+    PhotoInputs,
+    Split,
+    TokenInputs,
+    TrainingSet,
+    appended,
+    cache_features,
+    decode_photos,
+    derive,
+    drawn,
+    shuffled,
+)
+from worker.learning.evidence import Evidence, joined, judge
+from worker.learning.learner import Answers, Learner, Look, Targets, look
+from worker.learning.metrics import mean_average_precision
+from worker.learning.plan import (
+    Cost,
+    Mode,
+    Plan,
+    Precision,
+    TrainingConfig,
+    fit_plan,
+    make_plan,
+    plan_seconds,
+    resolve,
+)
+from worker.learning.predictor import TrainedModel
+from worker.learning.progress import Meter, OnProgress, Progress, ShouldStop, Stage, Stopped
+from worker.learning.thresholds import class_aware_thresholds, class_prior, select
+
+__all__ = [
+    "LabelSpec",
+    "Mode",
+    "NotEnoughLabels",
+    "Progress",
+    "Split",
+    "Stopped",
+    "TrainedModel",
+    "TrainingConfig",
+    "TrainingSet",
+    "train",
+]
+
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+CHECKPOINT_SECONDS = 60.0
+# With fewer validation photos, confidence is measured by cross-fitting the training photos.
+ENOUGH_VALIDATION = 50
+
+
+def train(
+    dataset: TrainingSet,
+    labels: Sequence[LabelSpec],
+    backbone: Backbone,
+    config: TrainingConfig | None = None,
+    *,
+    workdir: Path,
+    on_progress: OnProgress = lambda _: None,
+    should_stop: ShouldStop = lambda: False,
+) -> TrainedModel:
+    """Train on `dataset`, whose label columns are `labels`; the columns of the result as well.
+
+    `backbone` is trained too in tune mode. `workdir` keeps caches and checkpoints: called again
+    with the same arguments after a stop or a crash, training goes on where it was. Raises
+    `NotEnoughLabels` if no photo of the train split has a label, `Stopped` after `should_stop`.
+    """
+    if len(dataset.rows(Split.TRAIN)) == 0:
+        raise NotEnoughLabels(
+            "No training photo has a label yet. Annotate at least one photo, then train again."
+        )
+    if not labels or dataset.labels.shape[1] != len(labels):
+        raise NotEnoughLabels("The project has no label to learn. Add a label, then train again.")
+    workdir.mkdir(parents=True, exist_ok=True)
+    config = resolve(config or TrainingConfig(), backbone, dataset)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    training = Training(dataset, labels, backbone, config, workdir, Meter(on_progress, should_stop))
+    return training.run()
+
+
+class Training:
+    """One training from data to model: prepare, measure confidence, fit, evaluate."""
+
+    def __init__(
+        self,
+        dataset: TrainingSet,
+        labels: Sequence[LabelSpec],
+        backbone: Backbone,
+        config: TrainingConfig,
+        workdir: Path,
+        meter: Meter,
+    ) -> None:
+        self.dataset, self.specs, self.config = dataset, tuple(labels), config
+        self.workdir, self.meter = workdir, meter
+        self.backbone = backbone.eval()
+        self.tune = config.mode is Mode.TUNE
+        self.labeled = dataset.rows(Split.TRAIN)
+        self.validation = dataset.rows(Split.VALIDATION)
+        self.unlabeled = dataset.rows(Split.UNLABELED)
+        self.cross_fitted = len(self.validation) < ENOUGH_VALIDATION and len(self.labeled) >= 4
+        keys = [label.key for label in self.specs]
+        self.contexts = find_contexts(
+            dataset.labels[self.labeled], keys, count=config.n_contexts, seed=config.seed
+        )
+        self.membership = self.contexts.membership()
+        self.text = text_features(self.specs, backbone)
+        self.fingerprint = self._fingerprint()
+
+    def run(self) -> TrainedModel:
+        self.meter.enter(Stage.PREPARE)
+        self.inputs = self._inputs()
+        self.cost = self._measure_cost()
+        self.plan = self._plan()
+        self.meter.expect(plan_seconds(self.plan, self.cost, self.config))
+        self.folds = self._cross_fit() if self.cross_fitted else None
+        learner = self._fit("main", self.labeled, self.plan)
+        self.meter.enter(Stage.EVALUATE)
+        model = self._finish(learner)
+        self.meter.report(1.0)
+        return model
+
+    # --- preparation ---------------------------------------------------------------------
+
+    def _inputs(self) -> Inputs:
+        """Photos at training resolution, or cached tokens where the backbone stays frozen."""
+        if not self.tune and self.dataset.features is not None:
+            return TokenInputs(self.dataset.features)
+        if self.dataset.photos is None:
+            raise ValueError("tuning the backbone needs photos, not only their features")
+        size, count = self.config.resolution, len(self.dataset.keys)
+        assert size is not None
+        pixels = decode_photos(
+            self.dataset.photos,
+            count,
+            size,
+            self.workdir / f"photos-{size}.npy",
+            on_photo=lambda index: self._prepared(index / count),
+        )
+        photos = PhotoInputs(pixels, self.config.augmentation)
+        if self.tune:
+            return photos
+        features = cache_features(
+            photos,
+            self._new_classifier().encode,
+            self.workdir,
+            on_photo=lambda index: self._prepared(index / count),
+        )
+        return TokenInputs(features)
+
+    def _prepared(self, share: float) -> None:
+        self.meter.check()
+        self.meter.advance(0.0)
+
+    def _new_classifier(self) -> Classifier:
+        backbone = copy.deepcopy(self.backbone) if self.tune else self.backbone
+        classifier = Classifier(
+            backbone,
+            Aligner(self.text, self.contexts.count),
+            bf16=self.config.precision is Precision.BF16,
+        )
+        device = next(self.backbone.parameters()).device
+        return classifier.to(device).to(memory_format=torch.channels_last)
+
+    def _new_learner(self, plan: Plan) -> Learner:
+        """A learner from the start: the same weights every time."""
+        torch.manual_seed(derive(self.config.seed, "initial weights"))
+        classifier = self._new_classifier()
+        costs = torch.tensor([label.miss_cost for label in self.specs], dtype=torch.float32)
+        model: nn.Module = classifier if self.tune else classifier.aligner
+        return Learner(model, self.config, plan, costs)
+
+    def _measure_cost(self) -> Cost:
+        """Seconds of a photo in a training step and in a look, on a learner that is thrown away."""
+        learner = self._new_learner(Plan(0, 10, 0, 0))
+        targets = Answers.human(self.dataset.labels).targets(self.membership)
+        size = self.config.batch_labeled
+        for _ in range(2):  # the first step also warms up
+            start = time.perf_counter()
+            self._step("cost", learner, self.labeled, self.labeled[:0], targets)
+            trained = time.perf_counter() - start
+        rows = drawn(self.labeled, 0, size, seed=0)
+        start = time.perf_counter()
+        self._look(learner.teacher, rows, views=1)
+        return Cost(train=trained / size, look=(time.perf_counter() - start) / size)
+
+    def _plan(self) -> Plan:
+        """The plan, kept in the work folder: a resumed run must not plan anew."""
+        path = self.workdir / "plan.json"
+        if path.exists():
+            stored = json.loads(path.read_text())
+            if stored.pop("fingerprint") == self.fingerprint:
+                return Plan(**stored)
+        plan = make_plan(
+            self.config,
+            labeled=len(self.labeled),
+            unlabeled=len(self.unlabeled),
+            cross_fit=self.cross_fitted,
+        )
+        if self.config.time_budget_seconds is not None:
+            plan = fit_plan(plan, self.cost, self.config, self.config.time_budget_seconds)
+        path.write_text(json.dumps({**dataclasses.asdict(plan), "fingerprint": self.fingerprint}))
+        return plan
+
+    def _fingerprint(self) -> str:
+        what = [
+            self.dataset.fingerprint(),
+            [dataclasses.asdict(label) for label in self.specs],
+            dataclasses.asdict(self.config),
+            [self.backbone.name, self.backbone.version],
+        ]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    # --- the loop ------------------------------------------------------------------------
+
+    def _fit(self, name: str, labeled: Rows, plan: Plan) -> Learner:
+        """Train one model on the photos at `labeled`: warm-up, then rounds of pseudo-labels."""
+        learner = self._new_learner(plan)
+        path = self.workdir / f"{name}.safetensors"
+        answers = learner.load(path, self.fingerprint) or Answers.human(self.dataset.labels)
+        self.meter.skip(learner.step * self.config.batch_labeled * self.cost.train)
+        targets = answers.targets(self.membership)
+        unlabeled, saved_at = self.unlabeled[:0], time.monotonic()
+        while learner.step < plan.steps:
+            self._enter_stage(name, learner, plan)
+            if self.meter.stop_asked():
+                learner.save(path, answers, self.fingerprint)
+                raise Stopped
+            if learner.step >= plan.warm_up_steps:
+                number, step = divmod(learner.step - plan.warm_up_steps, plan.round_steps)
+                unlabeled = self._round_rows(number, plan)
+                if step == 0:
+                    learner.save(path, answers, self.fingerprint)
+                    answers = self._label(learner, unlabeled)
+                    targets = answers.targets(self.membership)
+            self.meter.metrics["loss"] = self._step(name, learner, labeled, unlabeled, targets)
+            if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                learner.save(path, answers, self.fingerprint)
+                saved_at = time.monotonic()
+        learner.save(path, answers, self.fingerprint)
+        return learner
+
+    def _enter_stage(self, name: str, learner: Learner, plan: Plan) -> None:
+        if name != "main":
+            stage = Stage.CROSS_FIT
+        else:
+            warm = learner.step < plan.warm_up_steps
+            stage = Stage.WARM_UP if warm else Stage.PSEUDO_LABELS
+        if stage is not self.meter.stage:
+            self.meter.enter(stage)
+
+    def _step(
+        self, name: str, learner: Learner, labeled: Rows, unlabeled: Rows, targets: Targets
+    ) -> float:
+        """One optimizer step; all its draws follow from the seed, the run and the step."""
+        config = self.config
+        seed = derive(config.seed, name, learner.step)
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        rows = self._draw(name, "labeled", labeled, learner.step, config.batch_labeled)
+        batch = self.inputs.batch(rows, View.WEAK, generator)
+        if len(unlabeled):
+            more = self._draw(name, "unlabeled", unlabeled, learner.step, config.batch_unlabeled)
+            batch = appended(batch, self.inputs.batch(more, View.STRONG, generator))
+            rows = np.concatenate([rows, more])
+        loss = learner.train_step(batch, targets.at(rows), config.batch_labeled)
+        if name != "cost":
+            self.meter.advance(len(rows) * self.cost.train)
+        return loss
+
+    def _draw(self, name: str, part: str, rows: Rows, step: int, count: int) -> Rows:
+        return drawn(rows, step * count, count, seed=derive(self.config.seed, name, part))
+
+    # --- pseudo-labels -------------------------------------------------------------------
+
+    def _round_rows(self, number: int, plan: Plan) -> Rows:
+        """The unlabelled photos of one round: all of them, or a fresh draw from a large pool."""
+        most = plan.round_steps * self.config.batch_unlabeled
+        return shuffled(self.unlabeled, derive(self.config.seed, "round", number))[:most]
+
+    def _label(self, learner: Learner, unlabeled: Rows) -> Answers:
+        """Pseudo-labels of a round from the teacher, beside what people said.
+
+        A pseudo-label weighs as much as it is likely to be right, which held-out labels measure
+        (posterior correctness as in DiCaP, by calibration instead of bins).
+        """
+        human = self.dataset.labels
+        partial = self.labeled[(human[self.labeled] < 0).any(axis=1)]
+        rows = np.concatenate([unlabeled, partial])
+        logits = self._look(learner.teacher, rows, views=self.config.teacher_views).logits
+        probabilities = self._calibrate(learner)(logits)
+        thresholds = class_aware_thresholds(
+            probabilities,
+            class_prior(human[self.labeled]),
+            keep_positive=self.config.keep_positive,
+            keep_negative=self.config.keep_negative,
+        )
+        pseudo = select(probabilities, thresholds)
+        return Answers.human(human).with_pseudo(rows, pseudo)
+
+    # --- confidence, measured on labels that the model did not see --------------------------
+
+    def _cross_fit(self) -> Evidence:
+        """Held-out logits of every training photo, from models that trained on the others."""
+        rows = shuffled(self.labeled, derive(self.config.seed, "folds"))
+        parts = np.array_split(rows, self.config.folds)
+        plan = dataclasses.replace(
+            self.plan, warm_up_steps=self.plan.fold_steps, rounds=0, round_steps=0
+        )
+        logits = []
+        for number, held_out in enumerate(parts):
+            others = np.setdiff1d(rows, held_out)
+            learner = self._fit(f"fold-{number}", others, plan)
+            logits.append(self._look(learner.teacher, held_out, views=self.config.views).logits)
+        return Evidence(np.concatenate(logits), self.dataset.labels[np.concatenate(parts)])
+
+    def _evidence(self, learner: Learner) -> Evidence | None:
+        """Held-out scores of a model now; None where nothing could be held out."""
+        parts = [self.folds] if self.folds is not None else []
+        if len(self.validation):
+            seen = self._look(learner.teacher, self.validation, views=self.config.views)
+            parts.append(Evidence(seen.logits, self.dataset.labels[self.validation]))
+        return joined(parts)
+
+    def _calibrate(self, learner: Learner) -> Platt:
+        evidence = self._evidence(learner)
+        if evidence is None:
+            return Platt.identity(len(self.specs))
+        fitted = fit_platt(evidence.logits, evidence.labels)
+        if len(self.validation):
+            scores = evidence.logits[-len(self.validation) :]
+            known = evidence.labels[-len(self.validation) :]
+            self.meter.metrics["validation_map"] = mean_average_precision(scores, known)
+        return fitted
+
+    def _look(self, model: nn.Module, rows: Rows, *, views: int) -> Look:
+        def before_batch() -> None:
+            self.meter.check()
+
+        return look(
+            model,
+            self.inputs,
+            rows,
+            views=views,
+            orientations=self.config.augmentation.orientations,
+            before_batch=before_batch,
+        )
+
+    # --- the result ----------------------------------------------------------------------
+
+    def _finish(self, learner: Learner) -> TrainedModel:
+        """Measure, calibrate, choose thresholds, write the card."""
+        evidence = self._evidence(learner)
+        model = learner.teacher
+        classifier = model if isinstance(model, Classifier) else self._with_heads(model)
+        return TrainedModel(classifier.eval(), self._card(evidence))
+
+    def _with_heads(self, aligner: nn.Module) -> Classifier:
+        classifier = self._new_classifier()
+        classifier.aligner.load_state_dict(aligner.state_dict())
+        return classifier
+
+    def _card(self, evidence: Evidence | None) -> ModelCard:
+        keys = [label.key for label in self.specs]
+        calibration, thresholds, metrics = judge(evidence, keys, cross_fitted=self.cross_fitted)
+        config = self.config
+        assert config.resolution is not None
+        return ModelCard(
+            labels=self.specs,
+            backbone=self.backbone.name,
+            backbone_version=self.backbone.version,
+            mode=config.mode,
+            resolution=config.resolution,
+            views=config.views if self.tune else 1,
+            orientations=config.augmentation.orientations,
+            precision=config.precision,
+            contexts=self.contexts,
+            calibration=calibration,
+            thresholds=thresholds,
+            metrics=metrics,
+            counts=self._counts(),
+            config={**dataclasses.asdict(config), "plan": dataclasses.asdict(self.plan)},
+            code_version=importlib.metadata.version("kizu"),
+        )
+
+    def _counts(self) -> dict[str, Any]:
+        labels = self.dataset.labels[self.labeled]
+        return {
+            "labeled": len(self.labeled),
+            "validation": len(self.validation),
+            "unlabeled": len(self.unlabeled),
+            "labels": {
+                label.key: {"present": int((column == 1).sum()), "absent": int((column == 0).sum())}
+                for label, column in zip(self.specs, labels.T, strict=True)
+            },
+        }
