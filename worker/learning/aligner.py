@@ -43,20 +43,30 @@ class Alignment:
     pooled: Tensor
 
 
-class Aligner(nn.Module):
-    """Label-specific alignment over patch tokens, after arXiv 2412.18842 as far as it is public.
+class Head(nn.Module):
+    """What stands on a backbone and turns `ImageFeatures` into an `Alignment`.
 
-    `text` (K, D) holds the frozen text features of the labels. What is learned: a residual of each
-    label's question and of its answer, a negative embedding (PositiveCoOp, WACV 2025, in place of
-    a negative prompt), a residual adapter of the tokens, and the context head.
+    `text` (K, D) holds the frozen unit text features of the labels.
     """
 
     text: Tensor
 
-    def __init__(self, text: Tensor, n_contexts: int) -> None:
+    def __init__(self, text: Tensor) -> None:
         super().__init__()
-        n_labels, dim = text.shape
         self.register_buffer("text", F.normalize(text.float(), dim=-1))
+
+
+class Aligner(Head):
+    """Label-specific alignment over patch tokens, after arXiv 2412.18842 as far as it is public.
+
+    What is learned: a residual of each label's question and of its answer, a negative embedding
+    (PositiveCoOp, WACV 2025, in place of a negative prompt), a residual adapter of the tokens, and
+    the context head.
+    """
+
+    def __init__(self, text: Tensor, n_contexts: int) -> None:
+        super().__init__(text)
+        n_labels, dim = text.shape
         self.question = nn.Parameter(torch.zeros(n_labels, dim))
         self.answer = nn.Parameter(torch.zeros(n_labels, dim))
         self.negative = nn.Parameter(torch.zeros(n_labels, dim))
@@ -99,26 +109,26 @@ def _starting_at_zero(n_in: int, n_out: int) -> nn.Linear:
 
 
 class Classifier(nn.Module):
-    """A backbone and its aligner: photos, or cached tokens, in; alignments out.
+    """A backbone and its head: photos, or cached tokens, in; alignments out.
 
-    With `bf16` the backbone computes in bfloat16; the heads always keep full precision.
+    With `bf16` the backbone computes in bfloat16; the head always keeps full precision.
     """
 
-    def __init__(self, backbone: Backbone, aligner: Aligner, *, bf16: bool = False) -> None:
+    def __init__(self, backbone: Backbone, head: Head, *, bf16: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
-        self.aligner = aligner
+        self.head = head
         self.bf16 = bf16
 
     def forward(self, inputs: Tensor | ImageFeatures) -> Alignment:
         """Pixels (B, 3, H, W) in 0..1, or features already computed by the backbone."""
         if isinstance(inputs, Tensor):
             inputs = self.encode(inputs)
-        alignment: Alignment = self.aligner(inputs)
+        alignment: Alignment = self.head(inputs)
         return alignment
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
-        device = self.aligner.text.device
+        device = self.head.text.device
         # Convolutions are a third quicker on processors with channels last.
         pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):

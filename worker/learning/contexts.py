@@ -90,6 +90,13 @@ def name_groups(assignment: Sequence[int], keys: Sequence[str]) -> tuple[str, ..
     return tuple(" + ".join(sorted(group)) for group in members)
 
 
+def shuffled_groups(groups: ContextGroups, keys: Sequence[str], seed: int) -> ContextGroups:
+    """Groups of the same sizes with labels drawn by lot: the control for what grouping is worth."""
+    drawn = np.random.default_rng(seed).permutation(np.array(groups.assignment))
+    assignment = tuple(int(group) for group in _in_order_of_appearance(drawn))
+    return ContextGroups(assignment, name_groups(assignment, keys), groups.criterion)
+
+
 def positive_npmi(labels: NDArray[np.int8], *, smoothing: float = 0.5) -> Matrix:
     """Positive normalised pointwise mutual information of label pairs (K, K), diagonal 0.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.learning import checkpoint, losses
-from worker.learning.aligner import Alignment
+from worker.learning.aligner import Alignment, Classifier
 from worker.learning.augment import Orientations, View, plain_views
 from worker.learning.backbone import ImageFeatures
 from worker.learning.contexts import context_targets
@@ -25,6 +25,7 @@ from worker.learning.thresholds import PseudoLabels
 
 Scores = NDArray[np.float64]
 LOOK_BATCH = 64
+DROPPED = 0.2
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,39 @@ def see(
         logits=sum((one.logits for one in seen[1:]), first.logits) * share,
         context_logits=sum((one.context_logits for one in seen[1:]), first.context_logits) * share,
     )
+
+
+@torch.no_grad()
+def spread(
+    model: nn.Module, inputs: Inputs, rows: NDArray[np.int64], *, seed: int, passes: int = 10
+) -> Scores:
+    """Standard deviation (N, K) of a classifier's probabilities when a fifth of its features is
+    dropped, in `passes` draws (MC dropout, Gal & Ghahramani 2016, in front of the head)."""
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for chunk in chunks(rows, LOOK_BATCH):
+        batch = inputs.batch(chunk, View.PLAIN, generator)
+        head, features = _parted(model, batch)
+        drawn = [head(_dropped(features, generator)).logits.sigmoid() for _ in range(passes)]
+        parts.append(torch.stack(drawn).std(dim=0))
+    return _stack(parts)
+
+
+def _parted(model: nn.Module, batch: Tensor | ImageFeatures) -> tuple[nn.Module, ImageFeatures]:
+    """The head of a model, and what its backbone makes of a batch."""
+    if isinstance(batch, ImageFeatures):
+        return model, batch
+    assert isinstance(model, Classifier)
+    return model.head, model.encode(batch)
+
+
+def _dropped(features: ImageFeatures, generator: torch.Generator) -> ImageFeatures:
+    """One dropout mask over the channels of a photo, the same for its tokens and pooled feature."""
+    pooled = features.pooled
+    kept = torch.rand(pooled.shape, generator=generator).to(pooled.device) >= DROPPED
+    mask = kept / (1 - DROPPED)  # (B, D)
+    return ImageFeatures(features.tokens * mask[:, None], pooled * mask)
 
 
 def _stack(parts: list[Tensor]) -> Scores:

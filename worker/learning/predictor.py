@@ -65,7 +65,7 @@ class Predictor:
     def __init__(self, classifier: Classifier, card: ModelCard) -> None:
         self.classifier = classifier.eval()
         self.card = card
-        self.device = classifier.aligner.text.device
+        self.device = classifier.head.text.device
 
     @classmethod
     def load(cls, folder: Path, *, backbone: Backbone | None = None, device: str = "cpu") -> Self:
@@ -78,11 +78,11 @@ class Predictor:
         tensors, _ = checkpoint.load(folder / WEIGHTS)
         if backbone is None:
             backbone = _backbone(card)
-        text = tensors["aligner.text"]
+        text = tensors["head.text"]
         classifier = Classifier(
             backbone, Aligner(text, card.contexts.count), bf16=card.precision is Precision.BF16
         )
-        classifier.aligner.load_state_dict(checkpoint.under("aligner", tensors))
+        classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:
             classifier.backbone.load_state_dict(checkpoint.under("backbone", tensors))
         elif backbone.version != card.backbone_version:
@@ -144,7 +144,7 @@ class TrainedModel:
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `card.json`; the tuned backbone is among the weights."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = checkpoint.prefixed("aligner", self.classifier.aligner.state_dict())
+        tensors = checkpoint.prefixed("head", self.classifier.head.state_dict())
         if self.card.mode is Mode.TUNE:
             tensors |= checkpoint.prefixed("backbone", self.classifier.backbone.state_dict())
         checkpoint.save(folder / WEIGHTS, tensors, {"backbone": self.card.backbone})

@@ -19,12 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_features
+from worker.learning.aligner import Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
-from worker.learning.calibration import Platt, fit_platt
 from worker.learning.card import ModelCard
-from worker.learning.contexts import find_contexts
+from worker.learning.contexts import ContextGroups, find_contexts, shuffled_groups
 from worker.learning.dataset import (
     Inputs,
     NotEnoughLabels,
@@ -40,7 +39,8 @@ from worker.learning.dataset import (
     shuffled,
 )
 from worker.learning.evidence import Evidence, joined, judge
-from worker.learning.learner import Answers, Learner, Look, Targets, look
+from worker.learning.learner import Answers, Learner, Look, Targets, look, spread
+from worker.learning.method import KIZU, Contexts, Method
 from worker.learning.metrics import mean_average_precision
 from worker.learning.plan import (
     Cost,
@@ -55,7 +55,7 @@ from worker.learning.plan import (
 )
 from worker.learning.predictor import TrainedModel
 from worker.learning.progress import Meter, OnProgress, Progress, ShouldStop, Stage, Stopped
-from worker.learning.thresholds import class_aware_thresholds, class_prior, select
+from worker.learning.pseudo_labeling import Round
 
 __all__ = [
     "LabelSpec",
@@ -85,12 +85,14 @@ def train(
     config: TrainingConfig | None = None,
     *,
     workdir: Path,
+    method: Method = KIZU,
     on_progress: OnProgress = lambda _: None,
     should_stop: ShouldStop = lambda: False,
 ) -> TrainedModel:
     """Train on `dataset`, whose label columns are `labels`; the columns of the result as well.
 
-    `backbone` is trained too in tune mode. `workdir` keeps caches and checkpoints: called again
+    `backbone` is trained too in tune mode. `method` is Kizu's own, or a rival to compare with;
+    only Kizu's can be saved and loaded. `workdir` keeps caches and checkpoints: called again
     with the same arguments after a stop or a crash, training goes on where it was. Raises
     `NotEnoughLabels` if no photo of the train split has a label, `Stopped` after `should_stop`.
     """
@@ -101,10 +103,13 @@ def train(
     if not labels or dataset.labels.shape[1] != len(labels):
         raise NotEnoughLabels("The project has no label to learn. Add a label, then train again.")
     workdir.mkdir(parents=True, exist_ok=True)
-    config = resolve(config or TrainingConfig(), backbone, dataset)
+    config = method.configure(resolve(config or TrainingConfig(), backbone, dataset))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    training = Training(dataset, labels, backbone, config, workdir, Meter(on_progress, should_stop))
+    meter = Meter(on_progress, should_stop)
+    training = Training(
+        dataset, labels, backbone, config, workdir=workdir, method=method, meter=meter
+    )
     return training.run()
 
 
@@ -117,21 +122,26 @@ class Training:
         labels: Sequence[LabelSpec],
         backbone: Backbone,
         config: TrainingConfig,
+        *,
         workdir: Path,
+        method: Method,
         meter: Meter,
     ) -> None:
         self.dataset, self.specs, self.config = dataset, tuple(labels), config
-        self.workdir, self.meter = workdir, meter
+        self.workdir, self.method, self.meter = workdir, method, meter
         self.backbone = backbone.eval()
         self.tune = config.mode is Mode.TUNE
         self.labeled = dataset.rows(Split.TRAIN)
         self.validation = dataset.rows(Split.VALIDATION)
         self.unlabeled = dataset.rows(Split.UNLABELED)
-        self.cross_fitted = len(self.validation) < ENOUGH_VALIDATION and len(self.labeled) >= 4
-        keys = [label.key for label in self.specs]
-        self.contexts = find_contexts(
-            dataset.labels[self.labeled], keys, count=config.n_contexts, seed=config.seed
+        self.cross_fitted = (
+            method.measures_confidence
+            and len(self.validation) < ENOUGH_VALIDATION
+            and len(self.labeled) >= 4
         )
+        self.contexts = self._contexts()
+        if not self.contexts.active:
+            self.config = dataclasses.replace(config, lambda_context=0.0)
         self.membership = self.contexts.membership()
         self.text = text_features(self.specs, backbone)
         self.fingerprint = self._fingerprint()
@@ -150,6 +160,18 @@ class Training:
         return model
 
     # --- preparation ---------------------------------------------------------------------
+
+    def _contexts(self) -> ContextGroups:
+        kind, config = self.method.contexts, self.config
+        found = find_contexts(
+            self.dataset.labels[self.labeled],
+            [label.key for label in self.specs],
+            count=1 if kind is Contexts.NONE else config.n_contexts,
+            seed=config.seed,
+        )
+        if kind is Contexts.SHUFFLED:
+            return shuffled_groups(found, [label.key for label in self.specs], config.seed)
+        return found
 
     def _inputs(self) -> Inputs:
         """Photos at training resolution, or cached tokens where the backbone stays frozen."""
@@ -185,7 +207,7 @@ class Training:
         backbone = copy.deepcopy(self.backbone) if self.tune else self.backbone
         classifier = Classifier(
             backbone,
-            Aligner(self.text, self.contexts.count),
+            self.method.head(self.text, self.contexts.count, self.dataset.labels[self.labeled]),
             bf16=self.config.precision is Precision.BF16,
         )
         device = next(self.backbone.parameters()).device
@@ -196,7 +218,7 @@ class Training:
         torch.manual_seed(derive(self.config.seed, "initial weights"))
         classifier = self._new_classifier()
         costs = torch.tensor([label.miss_cost for label in self.specs], dtype=torch.float32)
-        model: nn.Module = classifier if self.tune else classifier.aligner
+        model: nn.Module = classifier if self.tune else classifier.head
         return Learner(model, self.config, plan, costs)
 
     def _measure_cost(self) -> Cost:
@@ -236,7 +258,7 @@ class Training:
             self.dataset.fingerprint(),
             [dataclasses.asdict(label) for label in self.specs],
             dataclasses.asdict(self.config),
-            [self.backbone.name, self.backbone.version],
+            [self.backbone.name, self.backbone.version, self.method.name],
         ]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -258,7 +280,7 @@ class Training:
             if learner.step >= plan.warm_up_steps:
                 number, step = divmod(learner.step - plan.warm_up_steps, plan.round_steps)
                 unlabeled = self._round_rows(number, plan)
-                if step == 0:
+                if step == 0 and len(unlabeled):
                     learner.save(path, answers, self.fingerprint)
                     answers = self._label(learner, unlabeled)
                     targets = answers.targets(self.membership)
@@ -304,63 +326,59 @@ class Training:
 
     def _round_rows(self, number: int, plan: Plan) -> Rows:
         """The unlabelled photos of one round: all of them, or a fresh draw from a large pool."""
+        if self.method.rule is None:
+            return self.unlabeled[:0]
         most = plan.round_steps * self.config.batch_unlabeled
         return shuffled(self.unlabeled, derive(self.config.seed, "round", number))[:most]
 
     def _label(self, learner: Learner, unlabeled: Rows) -> Answers:
-        """Pseudo-labels of a round from the teacher, beside what people said.
-
-        A pseudo-label weighs as much as it is likely to be right, which held-out labels measure
-        (posterior correctness as in DiCaP, by calibration instead of bins).
-        """
+        """Pseudo-labels of a round, made by the method's rule, beside what people said."""
         human = self.dataset.labels
         partial = self.labeled[(human[self.labeled] < 0).any(axis=1)]
         rows = np.concatenate([unlabeled, partial])
-        logits = self._look(learner.teacher, rows, views=self.config.teacher_views).logits
-        probabilities = self._calibrate(learner)(logits)
-        thresholds = class_aware_thresholds(
-            probabilities,
-            class_prior(human[self.labeled]),
-            keep_positive=self.config.keep_positive,
-            keep_negative=self.config.keep_negative,
+        self._note_validation(learner)
+        known = Round(
+            logits=self._look(learner.teacher, rows, views=self.config.teacher_views).logits,
+            labels=human[self.labeled],
+            config=self.config,
+            labeled=lambda: self._scored(learner, self.labeled),
+            held_out=lambda: self._evidence(learner),
+            spread=lambda: spread(learner.teacher, self.inputs, rows, seed=learner.step),
         )
-        pseudo = select(probabilities, thresholds)
-        return Answers.human(human).with_pseudo(rows, pseudo)
+        assert self.method.rule is not None
+        return Answers.human(human).with_pseudo(rows, self.method.rule(known))
+
+    def _note_validation(self, learner: Learner) -> None:
+        if len(self.validation):
+            seen = self._scored(learner, self.validation)
+            self.meter.metrics["validation_map"] = mean_average_precision(seen.logits, seen.labels)
 
     # --- confidence, measured on labels that the model did not see --------------------------
 
-    def _cross_fit(self) -> Evidence:
+    def _cross_fit(self) -> Evidence | None:
         """Held-out logits of every training photo, from models that trained on the others."""
         rows = shuffled(self.labeled, derive(self.config.seed, "folds"))
         parts = np.array_split(rows, self.config.folds)
         plan = dataclasses.replace(
             self.plan, warm_up_steps=self.plan.fold_steps, rounds=0, round_steps=0
         )
-        logits = []
+        parts_seen = []
         for number, held_out in enumerate(parts):
             others = np.setdiff1d(rows, held_out)
             learner = self._fit(f"fold-{number}", others, plan)
-            logits.append(self._look(learner.teacher, held_out, views=self.config.views).logits)
-        return Evidence(np.concatenate(logits), self.dataset.labels[np.concatenate(parts)])
+            parts_seen.append(self._scored(learner, held_out))
+        return joined(parts_seen)
 
     def _evidence(self, learner: Learner) -> Evidence | None:
         """Held-out scores of a model now; None where nothing could be held out."""
         parts = [self.folds] if self.folds is not None else []
         if len(self.validation):
-            seen = self._look(learner.teacher, self.validation, views=self.config.views)
-            parts.append(Evidence(seen.logits, self.dataset.labels[self.validation]))
+            parts.append(self._scored(learner, self.validation))
         return joined(parts)
 
-    def _calibrate(self, learner: Learner) -> Platt:
-        evidence = self._evidence(learner)
-        if evidence is None:
-            return Platt.identity(len(self.specs))
-        fitted = fit_platt(evidence.logits, evidence.labels)
-        if len(self.validation):
-            scores = evidence.logits[-len(self.validation) :]
-            known = evidence.labels[-len(self.validation) :]
-            self.meter.metrics["validation_map"] = mean_average_precision(scores, known)
-        return fitted
+    def _scored(self, learner: Learner, rows: Rows) -> Evidence:
+        seen = self._look(learner.teacher, rows, views=self.config.views)
+        return Evidence(seen.logits, self.dataset.labels[rows])
 
     def _look(self, model: nn.Module, rows: Rows, *, views: int) -> Look:
         def before_batch() -> None:
@@ -384,9 +402,9 @@ class Training:
         classifier = model if isinstance(model, Classifier) else self._with_heads(model)
         return TrainedModel(classifier.eval(), self._card(evidence))
 
-    def _with_heads(self, aligner: nn.Module) -> Classifier:
+    def _with_heads(self, head: nn.Module) -> Classifier:
         classifier = self._new_classifier()
-        classifier.aligner.load_state_dict(aligner.state_dict())
+        classifier.head.load_state_dict(head.state_dict())
         return classifier
 
     def _card(self, evidence: Evidence | None) -> ModelCard:

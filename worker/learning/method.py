@@ -1,0 +1,61 @@
+"""A way to learn from few labels: the parts that the training loop leaves open.
+
+`KIZU` is what the service trains with. Rivals and ablations, for comparison on the same backbone
+and the same loop, are in `baselines/`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worker.learning.aligner import Aligner, Head
+from worker.learning.plan import TrainingConfig
+from worker.learning.pseudo_labeling import Rule, calibrated_class_aware
+
+# Text features (K, D), number of context groups, human labels (N, K) to a new head.
+MakeHead = Callable[[Tensor, int, NDArray[np.int8]], Head]
+
+
+class Contexts(StrEnum):
+    """Which groups of labels the auxiliary task is about."""
+
+    FOUND = "found"
+    NONE = "none"
+    SHUFFLED = "shuffled"  # as large as the found ones, but drawn by lot
+
+
+@dataclass(frozen=True)
+class Method:
+    """`rule` makes the pseudo-labels; without one only human labels are learned.
+
+    `measures_confidence` says that the rule, or the outcome, rests on held-out labels: where none
+    are set aside, they are made by cross-fitting. `configure` is the method's own part of the
+    configuration, its loss for example. `source` is where it was published.
+    """
+
+    name: str
+    source: str
+    head: MakeHead
+    rule: Rule | None
+    contexts: Contexts = Contexts.NONE
+    measures_confidence: bool = False
+    configure: Callable[[TrainingConfig], TrainingConfig] = lambda config: config
+
+
+def label_specific(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> Head:
+    """Kizu's own head."""
+    return Aligner(text, n_contexts)
+
+
+KIZU = Method(
+    name="kizu",
+    source="docs/explanation/method.md",
+    head=label_specific,
+    rule=calibrated_class_aware,
+    contexts=Contexts.FOUND,
+    measures_confidence=True,
+)
