@@ -1,67 +1,100 @@
-"""Calibration against scores of known distortion; bounds against scipy-free arithmetic."""
+"""Calibration against scores of known distortion."""
+
+import dataclasses
+import json
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from worker.learning.calibration import (
-    Platt,
+    Calibration,
     cross_calibrate,
-    error_upper_bound,
     expected_calibration_error,
-    fit_platt,
 )
+from worker.learning.curves import ALL, Curve, Family, choose_curve
 
 
 def distorted(n_images: int, n_labels: int = 2, seed: int = 0):
     """Logits that are twice too sure and shifted by one, and answers to them."""
     rng = np.random.default_rng(seed)
     honest = rng.normal(0, 1.5, (n_images, n_labels))
-    labels = (rng.random(honest.shape) < 1 / (1 + np.exp(-honest))).astype(np.int8)
+    labels = (rng.random(honest.shape) < expit(honest)).astype(np.int8)
     return 2 * honest + 1, labels
 
 
-def test_platt_undoes_a_linear_distortion():
+def test_a_linear_distortion_is_undone():
     logits, labels = distorted(4000)
-    platt = fit_platt(logits, labels)
-    assert platt.own == (True, True)
-    assert platt.slope == pytest.approx([0.5, 0.5], abs=0.06)
-    assert platt.intercept == pytest.approx([-0.5, -0.5], abs=0.15)
+    calibration = Calibration.fit(logits, labels)
+    assert calibration.own == (True, True)
+    probe = np.repeat(np.linspace(-4, 5, 10)[:, None], 2, axis=1)
+    assert calibration(probe) == pytest.approx(expit((probe - 1) / 2), abs=0.05)
 
 
 def test_calibration_lowers_the_error_on_unseen_labels():
     logits, labels = distorted(2000)
-    raw = 1 / (1 + np.exp(-logits))
-    before = expected_calibration_error(raw, labels)
+    before = expected_calibration_error(expit(logits), labels)
     after = expected_calibration_error(cross_calibrate(logits, labels), labels)
     assert after < 0.03 < before
 
 
-def test_little_evidence_shares_one_map():
-    logits, labels = distorted(100)
-    platt = fit_platt(logits, labels)
-    assert platt.own == (False, False)
-    assert platt.slope[0] == platt.slope[1]
+def test_little_evidence_shares_one_curve():
+    calibration = Calibration.fit(*distorted(100))
+    assert calibration.own == (False, False)
+    assert calibration.curves[0] == calibration.curves[1]
 
 
-def test_ranking_is_never_reversed():
-    logits, labels = distorted(40)
-    assert fit_platt(-logits, labels).slope[0] > 0
+@pytest.mark.parametrize("family", ALL)
+def test_ranking_is_never_reversed_nor_tied(family):
+    logits, labels = distorted(200, 1)
+    curve = Curve.fit(family, -logits[:, 0], labels[:, 0] == 1)
+    probabilities = curve(np.linspace(-6, 6, 50))
+    assert (np.diff(probabilities) > 0).all()
+    assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
-def test_unknown_and_one_sided_labels_stay_finite():
-    logits = np.random.default_rng(0).normal(size=(30, 2))
-    labels = np.full((30, 2), -1, dtype=np.int8)
-    assert fit_platt(logits, labels).slope == (1.0, 1.0)
-    labels[:, 0] = 1
-    assert np.isfinite(fit_platt(logits, labels)(logits)).all()
+@pytest.mark.parametrize("family", ALL)
+def test_unknown_and_one_sided_labels_stay_finite(family):
+    logits = np.random.default_rng(0).normal(size=30)
+    for answers in (np.zeros(30, bool), np.ones(30, bool), np.zeros(0, bool)):
+        curve = Curve.fit(family, logits[: len(answers)], answers)
+        assert np.isfinite(curve(logits)).all()
+
+
+def test_a_step_is_found_where_curves_of_three_numbers_fail():
+    rng = np.random.default_rng(0)
+    logits = rng.uniform(-6, 6, 6000)
+    chance = np.where(logits < -2, 0.05, np.where(logits < 3, 0.4, 0.95))
+    answers = rng.random(len(logits)) < chance
+    curve = choose_curve(logits, answers, ALL)
+    assert curve.family is Family.ISOTONIC
+    assert curve(np.array([-4.0, 0.0, 5.0])) == pytest.approx([0.05, 0.4, 0.95], abs=0.05)
+
+
+def test_the_plainest_family_that_suffices_is_chosen():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, 4000)
+    answers = rng.random(len(logits)) < expit(logits / 2)
+    curve = choose_curve(logits, answers, ALL)
+    assert curve.family is not Family.ISOTONIC
+    assert curve(np.array([2.0])) == pytest.approx(expit(1.0), abs=0.03)
+
+
+def test_beta_bends_each_end_by_itself():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, 20_000)
+    honest = np.where(logits > 0, logits / 3, logits)
+    answers = rng.random(len(logits)) < expit(honest)
+    curve = Curve.fit(Family.BETA, logits, answers)
+    assert curve(np.array([3.0])) == pytest.approx(expit(1.0), abs=0.05)
+    assert curve(np.array([-3.0])) == pytest.approx(expit(-3.0), abs=0.05)
 
 
 def test_no_evidence_is_no_correction():
-    assert Platt.identity(1)(np.array([[0.0]])) == pytest.approx(0.5)
+    assert Calibration.identity(1)(np.array([[0.0]])) == pytest.approx(0.5)
 
 
-def test_bound_without_errors_is_the_closed_form():
-    assert error_upper_bound(0, 230, confidence=0.9) == pytest.approx(1 - 0.1 ** (1 / 230))
-    assert error_upper_bound(0, 0) == 1.0
-    assert error_upper_bound(3, 3) == 1.0
-    assert error_upper_bound(1, 100) > 0.01
+def test_it_survives_a_file():
+    calibration = Calibration.fit(*distorted(2000))
+    document = json.loads(json.dumps(dataclasses.asdict(calibration)))
+    assert Calibration.from_json(document) == calibration

@@ -7,9 +7,10 @@ import pytest
 
 from worker.learning.aligner import LabelSpec
 from worker.learning.augment import Orientations
-from worker.learning.calibration import Platt
+from worker.learning.calibration import Calibration
 from worker.learning.card import ModelCard, metrics_json
 from worker.learning.contexts import ContextGroups, Criterion
+from worker.learning.curves import Curve, Family
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import Thresholds
 
@@ -23,9 +24,10 @@ CARD = ModelCard(
     orientations=Orientations.ANY,
     precision=Precision.FP32,
     contexts=ContextGroups((0, 0), ("scratch + 傷",), Criterion.TOO_FEW_LABELS),
-    calibration=Platt((1.0, 2.0), (0.0, 0.5), (False, True)),
+    calibration=Calibration((Curve(), Curve(Family.PLATT, (2.0, 0.5))), (False, True)),
     thresholds=Thresholds((0.8, 2.0), (0.1, -1.0)),
     metrics={"map": {"value": 0.5}},
+    promises={"scratch": [{"value": 1, "threshold": 0.9}]},
     counts={"labeled": 3},
     config={"seed": 0},
     code_version="0.1.0",

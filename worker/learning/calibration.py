@@ -1,17 +1,16 @@
 """Turning scores into probabilities that can be trusted, on labels held out from training.
 
-Platt's two-parameter map, for each label where the evidence allows it and pooled over all labels
-elsewhere; and the exact upper bound on an error rate. Nothing here trains a model.
+Each label gets a curve of its own where the evidence allows it, and the pooled one elsewhere.
+Nothing here trains a model.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import minimize
-from scipy.special import expit
+
+from worker.learning.curves import ALL, SMOOTH, Curve, Family, choose_curve
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -19,41 +18,59 @@ Labels = NDArray[np.int8]
 # Fewer positives or negatives than this say nothing about one label's own calibration.
 ENOUGH_EACH = 10
 ENOUGH_IMAGES = 300
+# A free step needs many answers before it beats a curve of three numbers.
+ENOUGH_FOR_STEPS = 1000
 
 
 @dataclass(frozen=True)
-class Platt:
-    """p = sigmoid(slope * logit + intercept), one pair for each label (K,)."""
+class Calibration:
+    """A curve for each label (K,); `own` says which were fitted on the label's own evidence."""
 
-    slope: tuple[float, ...]
-    intercept: tuple[float, ...]
-    own: tuple[bool, ...]  # fitted on the label's own evidence, not pooled
+    curves: tuple[Curve, ...]
+    own: tuple[bool, ...]
 
     def __call__(self, logits: Scores) -> Scores:
         """Logits (..., K) to calibrated probabilities of the same shape."""
-        return np.asarray(expit(logits * np.array(self.slope) + np.array(self.intercept)))
+        columns = [curve(logits[..., k]) for k, curve in enumerate(self.curves)]
+        return np.stack(columns, axis=-1)
 
     @classmethod
     def identity(cls, n_labels: int) -> Self:
         """No evidence, no correction."""
-        return cls((1.0,) * n_labels, (0.0,) * n_labels, (False,) * n_labels)
+        return cls((Curve(),) * n_labels, (False,) * n_labels)
+
+    @classmethod
+    def fit(cls, logits: Scores, labels: Labels) -> Self:
+        """Calibrate on held-out `logits` (N, K) and `labels` (N, K) of 1, 0 and -1 unknown.
+
+        A label gets a curve of its own with at least 10 positives and 10 negatives among at least
+        300 images, else the one of all labels together.
+        """
+        pooled = _fit(logits[labels >= 0], labels[labels >= 0])
+        curves, own = [], []
+        for logit, label in zip(logits.T, labels.T, strict=True):
+            known = label >= 0
+            enough = known.sum() >= ENOUGH_IMAGES and has_evidence(label)
+            curves.append(_fit(logit[known], label[known]) if enough else pooled)
+            own.append(bool(enough))
+        return cls(tuple(curves), tuple(own))
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """What `dataclasses.asdict` makes of it, back from JSON."""
+        curves = tuple(
+            Curve(Family(curve["family"]), tuple(curve["parameters"]))
+            for curve in document["curves"]
+        )
+        return cls(curves, tuple(bool(own) for own in document["own"]))
 
 
-def fit_platt(logits: Scores, labels: Labels) -> Platt:
-    """Calibrate on held-out `logits` (N, K) and `labels` (N, K) of 1, 0 and -1 unknown.
-
-    A label gets a map of its own with at least 10 positives and 10 negatives among at least 300
-    images, else the pooled one (Platt 1999; its smoothed targets keep the map finite).
-    """
-    pooled = _fit(logits[labels >= 0], labels[labels >= 0])
-    maps, own = [], []
-    for logit, label in zip(logits.T, labels.T, strict=True):
-        known = label >= 0
-        enough = known.sum() >= ENOUGH_IMAGES and has_evidence(label)
-        maps.append(_fit(logit[known], label[known]) if enough else pooled)
-        own.append(bool(enough))
-    slope, intercept = zip(*maps, strict=True)
-    return Platt(slope=slope, intercept=intercept, own=tuple(own))
+def _fit(logits: Scores, labels: Labels) -> Curve:
+    if min((labels == 1).sum(), (labels == 0).sum()) < ENOUGH_EACH:
+        # Too little to choose by: two numbers, kept near "no correction" by their ridge.
+        return Curve.fit(Family.PLATT, logits, labels == 1)
+    families = ALL if len(labels) >= ENOUGH_FOR_STEPS else SMOOTH
+    return choose_curve(logits, labels == 1, families)
 
 
 def cross_calibrate(logits: Scores, labels: Labels) -> Scores:
@@ -61,7 +78,7 @@ def cross_calibrate(logits: Scores, labels: Labels) -> Scores:
     odd = np.arange(len(logits)) % 2 == 1
     probabilities = np.empty_like(logits)
     for half in (odd, ~odd):
-        probabilities[half] = fit_platt(logits[~half], labels[~half])(logits[half])
+        probabilities[half] = Calibration.fit(logits[~half], labels[~half])(logits[half])
     return probabilities
 
 
@@ -70,41 +87,21 @@ def has_evidence(label: Labels) -> bool:
     return int((label == 1).sum()) >= ENOUGH_EACH and int((label == 0).sum()) >= ENOUGH_EACH
 
 
-def _fit(logits: Scores, labels: Labels) -> tuple[float, float]:
-    """Platt's slope and intercept of one score against one answer, both (M,)."""
-    positives, negatives = float((labels == 1).sum()), float((labels == 0).sum())
-    if positives + negatives == 0:
-        return 1.0, 0.0
-    target = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-
-    def loss(theta: Scores) -> tuple[float, Scores]:
-        score = theta[0] * logits + theta[1]
-        residual = expit(score) - target
-        value = (np.logaddexp(0, score) - target * score).mean() + 1e-3 * (theta[0] - 1) ** 2
-        slope_gradient = (residual * logits).mean() + 2e-3 * (theta[0] - 1)
-        return float(value), np.array([slope_gradient, residual.mean()])
-
-    # A slope below zero would reverse the ranking: a few unlucky labels must not do that.
-    bounds = [(0.05, 20.0), (-20.0, 20.0)]
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
-    return float(found.x[0]), float(found.x[1])
-
-
 def expected_calibration_error(probabilities: Scores, labels: Labels, *, bins: int = 15) -> float:
     """Mean distance between confidence and frequency over equal-width bins of known cells."""
     known = labels >= 0
     if not known.any():
         return float("nan")
-    probability, label = probabilities[known], labels[known].astype(float)
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    count = np.bincount(index, minlength=bins)
-    confidence = np.bincount(index, probability, minlength=bins)
-    frequency = np.bincount(index, label, minlength=bins)
+    count, confidence, frequency = reliability(probabilities[known], labels[known] == 1, bins)
     return float(np.abs(confidence - frequency).sum() / count.sum())
 
 
-def error_upper_bound(errors: int, trials: int, *, confidence: float = 0.95) -> float:
-    """Clopper-Pearson: the one-sided upper bound on an error rate; 1 without any trial."""
-    if trials == 0 or errors >= trials:
-        return 1.0
-    return float(stats.beta.ppf(confidence, errors + 1, trials - errors))
+def reliability(
+    probabilities: Scores, answers: NDArray[np.bool_], bins: int
+) -> tuple[Scores, Scores, Scores]:
+    """Count, sum of confidence and sum of positives of each equal-width bin, (M,) to (bins,)."""
+    index = np.minimum((probabilities * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins).astype(np.float64)
+    confidence = np.bincount(index, probabilities, minlength=bins)
+    positives = np.bincount(index, answers.astype(float), minlength=bins)
+    return count, np.asarray(confidence), np.asarray(positives)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from worker.learning.aligner import LabelSpec
 from worker.learning.augment import Orientations
-from worker.learning.calibration import Platt
+from worker.learning.calibration import Calibration
 from worker.learning.contexts import ContextGroups, Criterion
 from worker.learning.metrics import Evaluation
 from worker.learning.plan import Mode, Precision
@@ -35,9 +35,10 @@ class ModelCard:
     orientations: Orientations
     precision: Precision
     contexts: ContextGroups
-    calibration: Platt
+    calibration: Calibration
     thresholds: Thresholds
     metrics: dict[str, Any]
+    promises: dict[str, list[dict[str, Any]]]
     counts: dict[str, Any]
     config: dict[str, Any]
     code_version: str
@@ -62,7 +63,7 @@ class ModelCard:
             tuple(contexts["names"]),
             Criterion(contexts["criterion"]),
         )
-        fields["calibration"] = Platt(**_tuples(document["calibration"]))
+        fields["calibration"] = Calibration.from_json(document["calibration"])
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))
         for name, kind in _ENUMS.items():
             fields[name] = kind(document[name])

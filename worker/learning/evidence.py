@@ -4,16 +4,30 @@ How the scores were held out, by a validation split or by cross-fitting, is the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.learning.calibration import Platt, cross_calibrate, fit_platt, has_evidence
+from worker.learning.acceptance import promise
+from worker.learning.calibration import (
+    ENOUGH_IMAGES,
+    Calibration,
+    cross_calibrate,
+    has_evidence,
+)
 from worker.learning.card import metrics_json
 from worker.learning.metrics import evaluate
-from worker.learning.thresholds import Thresholds, precision_thresholds
+from worker.learning.thresholds import ABSENT, PRESENT, Thresholds, precision_thresholds
+
+Scores = NDArray[np.float64]
+Labels = NDArray[np.int8]
+Rows = NDArray[np.int64]
+
+# The shares of errors that a factory may choose between, each promised with 95 % confidence.
+PROMISED_ERRORS = (0.01, 0.02, 0.05, 0.1)
+PROMISE_DELTA = 0.05
 
 
 @dataclass(frozen=True)
@@ -34,21 +48,67 @@ def joined(parts: Sequence[Evidence]) -> Evidence | None:
     )
 
 
+def set_apart(rows: Rows, seed: int) -> tuple[Rows, Rows]:
+    """Held-out rows to measure confidence by, and rows to make promises by.
+
+    Half of them each; where there are fewer than 300, all measure and nothing can be promised.
+    """
+    if len(rows) < ENOUGH_IMAGES:
+        return rows, rows[:0]
+    drawn = np.random.default_rng(seed).permutation(rows)
+    return np.sort(drawn[::2]), np.sort(drawn[1::2])
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a card says of a model's confidence; `promises` by label key, as JSON."""
+
+    calibration: Calibration
+    thresholds: Thresholds
+    metrics: dict[str, Any]
+    promises: dict[str, list[dict[str, Any]]]
+
+
 def judge(
-    evidence: Evidence | None, keys: Sequence[str], *, cross_fitted: bool
-) -> tuple[Platt, Thresholds, dict[str, Any]]:
-    """Calibration, selection thresholds and the figures of a card from held-out scores."""
+    evidence: Evidence | None, fresh: Evidence | None, keys: Sequence[str], *, cross_fitted: bool
+) -> Judgement:
+    """Calibration and thresholds from `evidence`, promises from `fresh`, figures from both.
+
+    `fresh` labels had no part in training, weights or calibration: what is promised about
+    accepting without a person may rest on no others.
+    """
     source = "cross_fitted" if cross_fitted else "validation"
     if evidence is None:
-        closed, enough = Thresholds.closed(len(keys)), [False] * len(keys)
-        return Platt.identity(len(keys)), closed, metrics_json(None, keys, source, enough)
-    calibration = fit_platt(evidence.logits, evidence.labels)
+        metrics = metrics_json(None, keys, source, [False] * len(keys))
+        identity = Calibration.identity(len(keys))
+        return Judgement(identity, Thresholds.closed(len(keys)), metrics, {})
+    calibration = Calibration.fit(evidence.logits, evidence.labels)
     probabilities = calibration(evidence.logits)
     unseen = cross_calibrate(evidence.logits, evidence.labels)
-    evaluation = evaluate(probabilities, evidence.labels, unseen=unseen)
-    enough = [has_evidence(column) for column in evidence.labels.T]
-    return (
+    whole = evidence
+    if fresh is not None:
+        whole = joined([evidence, fresh]) or evidence
+        unseen = np.concatenate([unseen, calibration(fresh.logits)])
+    evaluation = evaluate(calibration(whole.logits), whole.labels, unseen=unseen)
+    enough = [has_evidence(column) for column in whole.labels.T]
+    return Judgement(
         calibration,
         precision_thresholds(probabilities, evidence.labels),
         metrics_json(evaluation, keys, source, enough),
+        {} if fresh is None else promises(calibration(fresh.logits), fresh.labels, keys),
     )
+
+
+def promises(
+    probabilities: Scores, labels: Labels, keys: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """What can be promised about accepting each label's answers, (N, K) and (N, K)."""
+    found = {}
+    for key, probability, label in zip(keys, probabilities.T, labels.T, strict=True):
+        made = [
+            promise(probability, label, value=value, alpha=alpha, delta=PROMISE_DELTA)
+            for value in (PRESENT, ABSENT)
+            for alpha in PROMISED_ERRORS
+        ]
+        found[key] = [asdict(one) for one in made if one is not None]
+    return found

@@ -4,7 +4,7 @@
 and the same loop, are in `baselines/`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.learning.aligner import Aligner, Head
+from worker.learning.contexts import ContextGroups, find_contexts, shuffled_groups
 from worker.learning.plan import TrainingConfig
 from worker.learning.pseudo_labeling import Rule, calibrated_class_aware
 
@@ -44,6 +45,16 @@ class Method:
     contexts: Contexts = Contexts.NONE
     measures_confidence: bool = False
     configure: Callable[[TrainingConfig], TrainingConfig] = lambda config: config
+
+    def groups(
+        self, labels: NDArray[np.int8], keys: Sequence[str], config: TrainingConfig
+    ) -> ContextGroups:
+        """The context groups of human labels (N, K), as this method wants them."""
+        count = 1 if self.contexts is Contexts.NONE else config.n_contexts
+        found = find_contexts(labels, keys, count=count, seed=config.seed)
+        if self.contexts is Contexts.SHUFFLED:
+            return shuffled_groups(found, keys, config.seed)
+        return found
 
 
 def label_specific(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> Head:

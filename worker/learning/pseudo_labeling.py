@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from worker.learning.calibration import Platt, fit_platt
+from worker.learning.calibration import Calibration
 from worker.learning.evidence import Evidence
 from worker.learning.plan import TrainingConfig
 from worker.learning.thresholds import PseudoLabels, class_aware_thresholds, class_prior, select
@@ -52,9 +52,9 @@ def calibrated_class_aware(known: Round) -> PseudoLabels:
     """
     evidence = known.held_out()
     if evidence is None:
-        calibration = Platt.identity(known.logits.shape[1])
+        calibration = Calibration.identity(known.logits.shape[1])
     else:
-        calibration = fit_platt(evidence.logits, evidence.labels)
+        calibration = Calibration.fit(evidence.logits, evidence.labels)
     probabilities = calibration(known.logits)
     thresholds = class_aware_thresholds(
         probabilities,

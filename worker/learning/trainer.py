@@ -23,7 +23,6 @@ from worker.learning.aligner import Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard
-from worker.learning.contexts import ContextGroups, find_contexts, shuffled_groups
 from worker.learning.dataset import (
     Inputs,
     NotEnoughLabels,
@@ -38,9 +37,9 @@ from worker.learning.dataset import (
     drawn,
     shuffled,
 )
-from worker.learning.evidence import Evidence, joined, judge
+from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
 from worker.learning.learner import Answers, Learner, Look, Targets, look, spread
-from worker.learning.method import KIZU, Contexts, Method
+from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
 from worker.learning.plan import (
     Cost,
@@ -132,14 +131,17 @@ class Training:
         self.backbone = backbone.eval()
         self.tune = config.mode is Mode.TUNE
         self.labeled = dataset.rows(Split.TRAIN)
-        self.validation = dataset.rows(Split.VALIDATION)
+        self.validation, self.promising = set_apart(
+            dataset.rows(Split.VALIDATION), derive(config.seed, "promises")
+        )
         self.unlabeled = dataset.rows(Split.UNLABELED)
         self.cross_fitted = (
             method.measures_confidence
             and len(self.validation) < ENOUGH_VALIDATION
             and len(self.labeled) >= 4
         )
-        self.contexts = self._contexts()
+        keys = [label.key for label in self.specs]
+        self.contexts = method.groups(dataset.labels[self.labeled], keys, config)
         if not self.contexts.active:
             self.config = dataclasses.replace(config, lambda_context=0.0)
         self.membership = self.contexts.membership()
@@ -160,18 +162,6 @@ class Training:
         return model
 
     # --- preparation ---------------------------------------------------------------------
-
-    def _contexts(self) -> ContextGroups:
-        kind, config = self.method.contexts, self.config
-        found = find_contexts(
-            self.dataset.labels[self.labeled],
-            [label.key for label in self.specs],
-            count=1 if kind is Contexts.NONE else config.n_contexts,
-            seed=config.seed,
-        )
-        if kind is Contexts.SHUFFLED:
-            return shuffled_groups(found, [label.key for label in self.specs], config.seed)
-        return found
 
     def _inputs(self) -> Inputs:
         """Photos at training resolution, or cached tokens where the backbone stays frozen."""
@@ -397,19 +387,22 @@ class Training:
 
     def _finish(self, learner: Learner) -> TrainedModel:
         """Measure, calibrate, choose thresholds, write the card."""
-        evidence = self._evidence(learner)
+        judgement = judge(
+            self._evidence(learner),
+            self._scored(learner, self.promising) if len(self.promising) else None,
+            [label.key for label in self.specs],
+            cross_fitted=self.cross_fitted,
+        )
         model = learner.teacher
         classifier = model if isinstance(model, Classifier) else self._with_heads(model)
-        return TrainedModel(classifier.eval(), self._card(evidence))
+        return TrainedModel(classifier.eval(), self._card(judgement))
 
     def _with_heads(self, head: nn.Module) -> Classifier:
         classifier = self._new_classifier()
         classifier.head.load_state_dict(head.state_dict())
         return classifier
 
-    def _card(self, evidence: Evidence | None) -> ModelCard:
-        keys = [label.key for label in self.specs]
-        calibration, thresholds, metrics = judge(evidence, keys, cross_fitted=self.cross_fitted)
+    def _card(self, judgement: Judgement) -> ModelCard:
         config = self.config
         assert config.resolution is not None
         return ModelCard(
@@ -422,9 +415,10 @@ class Training:
             orientations=config.augmentation.orientations,
             precision=config.precision,
             contexts=self.contexts,
-            calibration=calibration,
-            thresholds=thresholds,
-            metrics=metrics,
+            calibration=judgement.calibration,
+            thresholds=judgement.thresholds,
+            metrics=judgement.metrics,
+            promises=judgement.promises,
             counts=self._counts(),
             config={**dataclasses.asdict(config), "plan": dataclasses.asdict(self.plan)},
             code_version=importlib.metadata.version("kizu"),
@@ -434,7 +428,7 @@ class Training:
         labels = self.dataset.labels[self.labeled]
         return {
             "labeled": len(self.labeled),
-            "validation": len(self.validation),
+            "validation": len(self.validation) + len(self.promising),
             "unlabeled": len(self.unlabeled),
             "labels": {
                 label.key: {"present": int((column == 1).sum()), "absent": int((column == 0).sum())}
