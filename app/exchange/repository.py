@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from app.annotations.models import Annotation, ImageLabel
 from app.identity.models import User
 from app.images.models import Image, ImageState
+from app.jobs.models import Job, JobKind, JobState
+from app.jobs.service import ENDED
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.training.models import ModelVersion
 
@@ -51,6 +53,27 @@ class SuggestionRow:
     state: str
     confidence: float
     model_version: int
+
+
+def lock_jobs_with_files(session: Session, moment: datetime, *, limit: int) -> Sequence[Job]:
+    """Ended imports and exports whose files nobody needs: all but exports that succeeded after
+    `moment`. They are held until the transaction ends; those that somebody else holds are left."""
+    needless = or_(
+        Job.state != JobState.SUCCEEDED, Job.kind == JobKind.IMPORT, Job.finished_at < moment
+    )
+    found = (
+        select(Job)
+        .where(
+            Job.kind.in_((JobKind.IMPORT, JobKind.EXPORT)),
+            Job.state.in_(ENDED),
+            Job.files_removed_at.is_(None),
+            needless,
+        )
+        .order_by(Job.finished_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(found).all()
 
 
 def find_by_names(
