@@ -42,7 +42,7 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
     images = list(repository.finished_images(session, period))
     decisions = repository.decision_counts(session, period)
     labels = projects.list_labels(session, project.id, include_archived=True)
-    active_seconds = repository.active_ms(session, period) / 1000
+    seconds = [image.seconds for image in images if image.seconds is not None]
     saved = formulas.time_saved(
         timed(images, Arm.CONTROL),
         timed(images, Arm.ASSISTED),
@@ -58,8 +58,8 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
         time_saved=_in_money(saved, project),
         acceptance_rate=acceptance(decisions),
         finished_images=len(images),
-        images_per_hour=formulas.throughput(len(images), active_seconds),
-        active_hours=active_seconds / 3600,
+        images_per_hour=formulas.throughput(len(seconds), sum(seconds)),
+        active_hours=repository.active_ms(session, period) / 3_600_000,
         labels=[_quality(label, decisions) for label in labels],
         detection_gain=_detection_gain(session, project, labels),
         agreement=_agreement(session, period),
