@@ -33,6 +33,8 @@ from app.projects.models import Counter, Label, Project
 from app.reviews.models import Verdict
 
 DEFAULT_DAYS = 30
+# A day more, thirty days less, or the same moment in another zone: all must remain a date.
+YEARS = range(2, 9999)
 BLIND_ARMS = (Arm.CONTROL, Arm.AUDIT)
 
 
@@ -70,6 +72,8 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
 
 def period_of(project: Project, query: KpiQuery) -> Period:
     """The moments that the query's days mean in the project's time zone."""
+    if any(day is not None and day.year not in YEARS for day in (query.start, query.end)):
+        raise Invalid(f"`from` and `to` must lie in the years {YEARS[0]} to {YEARS[-1]}.")
     zone = ZoneInfo(project.time_zone)
     end = query.end if query.end is not None else now().astimezone(zone).date()
     until = _moment(end, zone, days=1)

@@ -58,6 +58,8 @@ def test_what_does_not_exist_is_a_problem(client, path):
         "bucket=year",
         "from=spring",
         "from=2026-02-01&to=2026-01-01",
+        "to=9999-12-31",
+        "to=0001-01-02",
     ):
         for suffix in ("", ".csv"):
             answer = client.get(f"{path}{suffix}?{query}")
