@@ -41,6 +41,8 @@ class TruthRow:
     label_id: UUID
     value: str
     source: str
+    annotation_id: UUID
+    active_ms: int | None
     decided_at: datetime
     reviewer: str | None
 
@@ -128,7 +130,7 @@ def truth_of(session: Session, image_ids: Collection[UUID]) -> list[TruthRow]:
     """What is known about each label of these photos, who said it and when."""
     columns = (ImageLabel.image_id, ImageLabel.label_id, ImageLabel.value, ImageLabel.source)
     statement = (
-        select(*columns, Annotation.created_at, User.email)
+        select(*columns, Annotation.id, Annotation.active_ms, Annotation.created_at, User.email)
         .join(Annotation, Annotation.id == ImageLabel.annotation_id)
         .outerjoin(User, User.id == Annotation.author_id)
         .where(_among(ImageLabel.image_id, image_ids))
