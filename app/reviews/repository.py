@@ -225,12 +225,17 @@ def decisions_of(session: Session, annotation_id: UUID) -> list[Decision]:
 
 
 def newest_of(session: Session, project_id: UUID, author_id: UUID) -> Annotation | None:
-    """The newest statement of this person that is in force."""
-    own = select(Annotation).where(
-        Annotation.project_id == project_id,
-        Annotation.author_id == author_id,
-        Annotation.source == Source.HUMAN,
-        is_in_force(),
+    """The newest statement of this person that is in force, about an image that is there."""
+    own = (
+        select(Annotation)
+        .join(Image, Image.id == Annotation.image_id)
+        .where(
+            Annotation.project_id == project_id,
+            Annotation.author_id == author_id,
+            Annotation.source == Source.HUMAN,
+            Image.deleted_at.is_(None),
+            is_in_force(),
+        )
     )
     newest_first = (Annotation.created_at.desc(), Annotation.id.desc())
     return session.scalar(own.order_by(*newest_first).limit(1))

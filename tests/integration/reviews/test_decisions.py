@@ -188,6 +188,17 @@ def test_undo_leaves_what_a_newer_model_asks_alone(session, desk, image, held):
     assert pending(desk) == 2
 
 
+def test_undo_passes_over_photos_that_were_deleted(session, desk, held):
+    first = desk.submit(held)
+    (other,) = make_images(session, desk.project, 1)
+    desk.suggest(other, scratch=0.9)
+    desk.submit(desk.lease()[0])
+    other.deleted_at = now()
+    session.flush()
+    undoing = service.undo(session, project=desk.project, actor_id=desk.reviewer.id)
+    assert undoing.undoes_id == first.id
+
+
 def test_only_ones_own_work_can_be_undone(session, desk, held):
     annotation = desk.submit(held)
     other = make_user(session)
