@@ -14,6 +14,7 @@ from app.kpis import routes as kpis
 from app.projects import routes as projects
 from app.pseudolabels import routes as pseudolabels
 from app.reviews import routes as reviews
+from app.reviews import statement_routes as statements
 from app.training import routes as training
 from app.web.routes import include_pages
 
@@ -27,6 +28,7 @@ API: tuple[APIRouter, ...] = (
     jobs.router,
     images.router,
     annotations.router,
+    statements.router,
     training.router,
     pseudolabels.router,
     reviews.router,

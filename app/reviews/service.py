@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
-from app.annotations.models import Annotation, LabelValue
+from app.annotations.models import Annotation, LabelValue, Source
 from app.core.clock import now
 from app.core.errors import Conflict, Invalid, KizuError, NotFound, NotPermitted
 from app.images import queue as image_queue
@@ -47,6 +47,8 @@ __all__ = [
     "Outcome",
     "Submission",
     "Wish",
+    "annotate",
+    "annotate_many",
     "decide",
     "decisions_of",
     "heartbeat",
@@ -83,6 +85,51 @@ class Outcome:
     annotation_id: UUID | None = None
     value: LabelValue | None = None
     error: KizuError | None = None
+
+
+def annotate(
+    session: Session,
+    *,
+    project_id: UUID,
+    image_id: UUID,
+    author_id: UUID | None,
+    values: Mapping[UUID, LabelValue],
+    is_complete: bool,
+    active_ms: int | None = None,
+) -> Annotation:
+    """State something without a lease; what was suggested about the same labels is put aside."""
+    annotation = annotations.annotate(
+        session,
+        project_id=project_id,
+        image_id=image_id,
+        author_id=author_id,
+        values=values,
+        is_complete=is_complete,
+        active_ms=active_ms,
+    )
+    pseudolabels.supersede_decided(session, project_id, [image_id])
+    return annotation
+
+
+def annotate_many(
+    session: Session,
+    *,
+    project_id: UUID,
+    author_id: UUID | None,
+    statements: Sequence[annotations.Statement],
+    source: Source,
+) -> list[annotations.Outcome]:
+    """State many things; what was suggested about the same labels is put aside."""
+    outcomes = annotations.annotate_many(
+        session,
+        project_id=project_id,
+        author_id=author_id,
+        statements=statements,
+        source=source,
+    )
+    stated = [outcome.image_id for outcome in outcomes if outcome.annotation_id]
+    pseudolabels.supersede_decided(session, project_id, stated)
+    return outcomes
 
 
 def submit(
@@ -176,12 +223,18 @@ def decide(
 
 
 def undo(
-    session: Session, *, project: Project, actor_id: UUID, annotation_id: UUID | None = None
+    session: Session,
+    *,
+    project: Project,
+    actor_id: UUID,
+    annotation_id: UUID | None = None,
+    is_manager: bool = False,
 ) -> Annotation:
-    """Take back one's own submission (the newest unless named); its suggestions open again.
+    """Take back one's own statement (the newest unless named); its suggestions open again.
 
     Returns the row that undoes it. Raises `NotFound` when there is nothing to undo,
-    `NotPermitted` for another person's work, `Conflict` when it was undone before.
+    `NotPermitted` for another person's work unless a manager asks, `Conflict` when it was undone
+    before.
     """
     if annotation_id is None:
         undone = repository.newest_of(session, project.id, actor_id)
@@ -189,8 +242,8 @@ def undo(
             raise NotFound("You have nothing to undo in this project.")
     else:
         undone = annotations.get_annotation(session, project.id, annotation_id)
-    if undone.author_id != actor_id:
-        raise NotPermitted("Only its author may undo a review.")
+    if undone.author_id != actor_id and not is_manager:
+        raise NotPermitted("Only its author, or who manages the project, may take it back.")
     undoing = annotations.undo(session, undone.id, actor_id=actor_id)
     decided = [d.pseudo_label_id for d in decisions_of(session, undone.id) if d.pseudo_label_id]
     for pseudo_label in pseudolabels.lock_many(session, project.id, decided).values():
