@@ -19,13 +19,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.annotations.models import ImageLabel, LabelValue, Source
 from app.core.clock import now
 from app.core.ids import new_id
 from app.core.pagination import Key, Slice, fetch_slice
 from app.images.models import Image, ImageState, Split
+from app.projects.models import Label
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
 from app.pseudolabels.rows import PredictionRow, Proposal
 
@@ -204,13 +205,43 @@ def _by_ids(project_id: UUID, pseudo_label_ids: Collection[UUID]) -> Select[Any]
     )
 
 
-def has_open(session: Session, image_id: UUID, label_id: UUID) -> bool:
-    waiting = select(PseudoLabel.id).where(
-        PseudoLabel.image_id == image_id,
-        PseudoLabel.label_id == label_id,
-        PseudoLabel.state == PseudoLabelState.PENDING,
+def lock_closed_since(
+    session: Session, image_id: UUID, label_ids: Collection[UUID], moment: datetime
+) -> list[PseudoLabel]:
+    closed = (
+        select(PseudoLabel)
+        .where(
+            PseudoLabel.image_id == image_id,
+            PseudoLabel.label_id.in_(label_ids),
+            PseudoLabel.state != PseudoLabelState.PENDING,
+            PseudoLabel.decided_at >= moment,
+        )
+        .order_by(PseudoLabel.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
-    return session.scalar(waiting) is not None
+    return list(session.scalars(closed))
+
+
+def can_be_asked(session: Session, pseudo_label_id: UUID) -> bool:
+    """Its label is in use and undecided, and nothing else asks about it."""
+    other = aliased(PseudoLabel)
+    is_asked = exists().where(
+        other.image_id == PseudoLabel.image_id,
+        other.label_id == PseudoLabel.label_id,
+        other.state == PseudoLabelState.PENDING,
+    )
+    askable = (
+        select(PseudoLabel.id)
+        .join(Label, Label.id == PseudoLabel.label_id)
+        .where(
+            PseudoLabel.id == pseudo_label_id,
+            Label.archived_at.is_(None),
+            ~is_decided(),
+            ~is_asked,
+        )
+    )
+    return session.scalar(askable) is not None
 
 
 def page(

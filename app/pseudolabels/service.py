@@ -135,6 +135,13 @@ def lock_open(session: Session, image_id: UUID) -> list[PseudoLabel]:
     return repository.lock_open(session, image_id)
 
 
+def lock_closed_since(
+    session: Session, image_id: UUID, label_ids: Collection[UUID], moment: datetime
+) -> list[PseudoLabel]:
+    """Hold what was asked about these labels of an image and closed at this moment or later."""
+    return repository.lock_closed_since(session, image_id, label_ids, moment)
+
+
 def lock_many(
     session: Session, project_id: UUID, pseudo_label_ids: Collection[UUID]
 ) -> dict[UUID, PseudoLabel]:
@@ -162,9 +169,10 @@ def mark_many(session: Session, changes: Iterable[tuple[PseudoLabel, PseudoLabel
 
 
 def put_back(session: Session, pseudo_label: PseudoLabel) -> None:
-    """Ask again after an undo, unless a newer version asks about the same label already."""
-    taken = repository.has_open(session, pseudo_label.image_id, pseudo_label.label_id)
-    mark(session, pseudo_label, PseudoLabelState.SUPERSEDED if taken else OPEN)
+    """Ask again after an undo, unless a newer version asks about the same label already, somebody
+    else has decided it, or it is in the archive."""
+    is_open = repository.can_be_asked(session, pseudo_label.id)
+    mark(session, pseudo_label, OPEN if is_open else PseudoLabelState.SUPERSEDED)
 
 
 def predictions_of(

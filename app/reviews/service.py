@@ -245,8 +245,7 @@ def undo(
     if undone.author_id != actor_id and not is_manager:
         raise NotPermitted("Only its author, or who manages the project, may take it back.")
     undoing = annotations.undo(session, undone.id, actor_id=actor_id)
-    decided = [d.pseudo_label_id for d in decisions_of(session, undone.id) if d.pseudo_label_id]
-    for pseudo_label in pseudolabels.lock_many(session, project.id, decided).values():
+    for pseudo_label in _closed_by(session, undone):
         pseudolabels.put_back(session, pseudo_label)
     return undoing
 
@@ -254,6 +253,17 @@ def undo(
 def decisions_of(session: Session, annotation_id: UUID) -> list[Decision]:
     """The decisions that one annotation carried."""
     return repository.decisions_of(session, annotation_id)
+
+
+def _closed_by(session: Session, undone: Annotation) -> list[PseudoLabel]:
+    """The suggestions that this statement answered or put aside: not those that a newer version
+    had replaced before, nor those that another statement answered."""
+    answered = {decision.pseudo_label_id for decision in decisions_of(session, undone.id)}
+    labels = annotations.values_of(session, [undone])[undone.id]
+    closed = pseudolabels.lock_closed_since(
+        session, undone.image_id, labels.keys(), undone.created_at
+    )
+    return [row for row in closed if row.id in answered or row.state == PseudoLabelState.SUPERSEDED]
 
 
 def _stated(submission: Submission, shown: Mapping[UUID, PseudoLabel]) -> dict[UUID, LabelValue]:

@@ -90,6 +90,8 @@ def test_its_author_may_take_a_statement_back_and_who_manages(bench, session):
     said = bench.state(hana, dent="present")
     undone = bench.post(f"annotations/{said['id']}/undo", engineer)
     assert (undone.status_code, undone.json()["undoes_id"]) == (201, said["id"])
+    assert bench.states == {"scratch": PENDING, "dent": PENDING}
+    assert bench.waiting == 2
     # Others' work stays out of reach at the desk, also for who manages.
     said = bench.state(hana, dent="present")
     assert bench.post("reviews/undo", engineer, annotation_id=said["id"]).status_code == 403
