@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Uuid,
+    and_,
     bindparam,
     exists,
     func,
@@ -26,7 +27,7 @@ from app.core.clock import now
 from app.core.ids import new_id
 from app.core.pagination import Key, Slice, fetch_slice
 from app.images.models import Image, ImageState, Split
-from app.projects.models import Label
+from app.projects.models import Label, Project
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
 from app.pseudolabels.rows import PredictionRow, Proposal
 
@@ -160,10 +161,32 @@ def is_decided() -> ColumnElement[bool]:
     )
 
 
+def is_assisted() -> ColumnElement[bool]:
+    """Its image is not in the control arm, which is reviewed without suggestions, or nothing
+    could be measured against it."""
+    image = aliased(Image)
+    in_arm = exists().where(
+        image.id == PseudoLabel.image_id,
+        Project.id == PseudoLabel.project_id,
+        image.arm_draw >= Project.control_rate,
+    )
+    return in_arm.correlate(PseudoLabel)
+
+
+def is_waiting() -> ColumnElement[bool]:
+    """People may see it, and nobody has answered it."""
+    return and_(PseudoLabel.state == PseudoLabelState.PENDING, ~is_decided(), is_assisted())
+
+
+def find_visible(session: Session, project_id: UUID, pseudo_label_id: UUID) -> PseudoLabel | None:
+    one = _by_ids(project_id, [pseudo_label_id])
+    return session.scalar(one.where(is_assisted() | is_decided()))
+
+
 def pending_of_images(session: Session, image_ids: Collection[UUID]) -> list[PseudoLabel]:
     waiting = (
         select(PseudoLabel)
-        .where(_of_images(image_ids), PseudoLabel.state == PseudoLabelState.PENDING, ~is_decided())
+        .where(_of_images(image_ids), is_waiting())
         .order_by(PseudoLabel.confidence.desc(), PseudoLabel.id)
     )
     return list(session.scalars(waiting))
@@ -260,10 +283,12 @@ def page(
     return fetch_slice(session, statement, key, cursor=cursor, limit=limit)
 
 
-def filtered(project_id: UUID, wanted: Filter, *, control_rate: float) -> Select[Any]:
+def filtered(project_id: UUID, wanted: Filter) -> Select[Any]:
+    is_pending = wanted.state == PseudoLabelState.PENDING
     conditions: list[ColumnElement[bool]] = [
         PseudoLabel.project_id == project_id,
         PseudoLabel.state == wanted.state,
+        is_waiting() if is_pending else is_assisted() | is_decided(),
     ]
     for name in ("label_id", "model_version_id", "image_id", "value"):
         given = getattr(wanted, name)
@@ -273,8 +298,6 @@ def filtered(project_id: UUID, wanted: Filter, *, control_rate: float) -> Select
         conditions.append(PseudoLabel.confidence >= wanted.min_confidence)
     if wanted.max_confidence is not None:
         conditions.append(PseudoLabel.confidence <= wanted.max_confidence)
-    if wanted.state == PseudoLabelState.PENDING:
-        conditions += [~is_decided(), Image.arm_draw >= control_rate]
     of_images = select(PseudoLabel).join(Image, Image.id == PseudoLabel.image_id)
     return of_images.where(Image.deleted_at.is_(None), *conditions)
 

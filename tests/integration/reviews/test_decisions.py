@@ -286,7 +286,7 @@ def test_many_decisions_each_get_a_result(session, make_desk):
     (control,) = make_images(session, desk.project, 1, arm_draw=0.1)
     for each in (first, second, control):
         desk.suggest(each, scratch=0.9, dent=0.9)
-    waiting = pseudolabels.pending_for_images(session, [first.id, second.id, control.id])
+    waiting = {x.id: pseudolabels.lock_open(session, x.id) for x in (first, second, control)}
     stranger = uuid4()
     verdicts = {row.id: Verdict.ACCEPT for row in waiting[first.id]}
     verdicts[waiting[second.id][0].id] = Verdict.REJECT
