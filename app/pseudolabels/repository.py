@@ -219,7 +219,7 @@ def lock_open(session: Session, image_id: UUID) -> list[PseudoLabel]:
     return list(session.scalars(held))
 
 
-def _by_ids(project_id: UUID, pseudo_label_ids: Collection[UUID]) -> Select[Any]:
+def _by_ids(project_id: UUID, pseudo_label_ids: Collection[UUID]) -> Select[PseudoLabel]:
     wanted = PseudoLabel.id == func.any(bindparam(None, list(pseudo_label_ids), ARRAY(Uuid)))
     return (
         select(PseudoLabel)

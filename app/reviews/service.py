@@ -142,11 +142,13 @@ def submit(
     verdicts and additions contradict each other or name suggestions that were not shown.
     """
     image_queue.lock(session, project.id, [holder.image_id])
-    before = annotations.find_by_review(session, holder.token)
-    if before is not None and before.author_id == holder.reviewer_id:
-        return before
+    earlier = annotations.find_by_review(session, holder.token)
+    if earlier is not None and earlier.author_id == holder.reviewer_id:
+        return earlier
     lease = held_lease(session, holder, submission.draft)
     shown = pseudolabels.lock_many(session, project.id, [UUID(i) for i in lease.shown_ids])
+    known = annotations.truth(session, [holder.image_id])[holder.image_id]
+    before = {label_id: row.value for label_id, row in known.items()}
     annotation = annotations.annotate(
         session,
         project_id=project.id,
@@ -163,7 +165,8 @@ def submit(
     )
     hidden = pseudolabels.lock_open(session, holder.image_id)
     suggestions = _by_label([*shown.values(), *hidden])
-    _record(session, {annotation: suggestions}, set(shown), set(submission.additions))
+    changed = {k for k, value in submission.additions.items() if before.get(k) != value}
+    _record(session, {annotation: suggestions}, set(shown), changed)
     session.delete(lease)
     repository.forget_draft(session, holder.image_id, holder.reviewer_id)
     image_queue.mark_reviewed(session, [holder.image_id])
@@ -321,12 +324,12 @@ def _record(
     session: Session,
     suggestions: Mapping[Annotation, Mapping[UUID, PseudoLabel]],
     shown_ids: set[UUID],
-    added_labels: set[UUID],
+    changed_labels: set[UUID],
 ) -> None:
     """Append what annotations decided about suggestions, and mark those.
 
-    A label that a complete statement only implies to be absent, and that no suggestion named,
-    says nothing about the model and gets no decision.
+    A label that no suggestion named gets a decision only where the reviewer changed it: one that
+    is merely restated, or implied to be absent, says nothing about the model.
     """
     stated = annotations.values_of(session, list(suggestions))
     decisions = []
@@ -335,7 +338,7 @@ def _record(
         told = {
             label_id: LabelValue(value)
             for label_id, value in stated[annotation.id].items()
-            if label_id in by_label or label_id in added_labels or value == LabelValue.PRESENT
+            if label_id in by_label or label_id in changed_labels
         }
         for label_id, value in told.items():
             suggestion = by_label.get(label_id)

@@ -117,6 +117,29 @@ def test_a_control_image_is_answered_blindly_and_measures_the_model(session, mak
     assert pending(desk) == 0
 
 
+def test_what_was_known_before_is_no_miss_of_the_model(session, make_desk):
+    """The desk restates everything it shows as known."""
+    desk = make_desk(control_rate=1.0)
+    image = make_images(session, desk.project, 1)[0]
+    service.annotate(
+        session,
+        project_id=desk.project.id,
+        image_id=image.id,
+        author_id=make_user(session).id,
+        values={desk.labels["scratch"].id: PRESENT, desk.labels["rust"].id: PRESENT},
+        is_complete=False,
+    )
+    desk.suggest(image, dent=0.85)
+    (held,) = desk.lease()
+    annotation = desk.submit(held, additions={**held.known, desk.labels["rust"].id: ABSENT})
+    decisions = service.decisions_of(session, annotation.id)
+    assert {(d.label_id, d.verdict, d.value) for d in decisions} == {
+        (desk.labels["dent"].id, Verdict.REJECT, ABSENT),
+        (desk.labels["rust"].id, Verdict.ADD, ABSENT),
+    }
+    assert known(desk, image) == {"scratch": PRESENT, "dent": ABSENT, "rust": ABSENT}
+
+
 def test_time_cannot_exceed_the_lease(session, desk, held):
     age_leases(session, 5)
     annotation = desk.submit(held, active_ms=3_600_000)
