@@ -17,6 +17,7 @@ from app.annotations import service as annotations
 from app.annotations.models import Annotation, LabelValue, Source
 from app.core.clock import now
 from app.core.errors import Conflict, Invalid, KizuError, NotFound, NotPermitted
+from app.core.pagination import Slice
 from app.images import queue as image_queue
 from app.images.models import Arm
 from app.projects.models import Project
@@ -38,13 +39,16 @@ from app.reviews.leases import (
     skip,
 )
 from app.reviews.models import Decision, ReviewLease, Verdict
+from app.reviews.repository import DecisionFilter
 from app.reviews.verdicts import RESULTING_STATE, stated_value, verdict_on
 
 __all__ = [
+    "DecisionFilter",
     "Held",
     "Holder",
     "LeaseLost",
     "Outcome",
+    "Recorded",
     "Submission",
     "Wish",
     "annotate",
@@ -54,6 +58,7 @@ __all__ = [
     "heartbeat",
     "lease_next",
     "leases_of",
+    "list_decisions",
     "release",
     "save_draft",
     "skip",
@@ -85,6 +90,14 @@ class Outcome:
     annotation_id: UUID | None = None
     value: LabelValue | None = None
     error: KizuError | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A decision, and whether its annotation was taken back since."""
+
+    decision: Decision
+    is_undone: bool
 
 
 def annotate(
@@ -256,6 +269,16 @@ def undo(
 def decisions_of(session: Session, annotation_id: UUID) -> list[Decision]:
     """The decisions that one annotation carried."""
     return repository.decisions_of(session, annotation_id)
+
+
+def list_decisions(
+    session: Session, project_id: UUID, wanted: DecisionFilter, *, cursor: str | None, limit: int
+) -> Slice[Recorded]:
+    """One page of decisions, the newest first; two queries, however many rows."""
+    page = repository.decisions_page(session, project_id, wanted, cursor=cursor, limit=limit)
+    undone = repository.undone_among(session, {row.annotation_id for row in page.rows})
+    rows = [Recorded(row, is_undone=row.annotation_id in undone) for row in page.rows]
+    return Slice(rows, page.next_cursor)
 
 
 def _closed_by(session: Session, undone: Annotation) -> list[PseudoLabel]:
