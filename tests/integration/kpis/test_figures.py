@@ -1,20 +1,27 @@
 """Every figure traced to the rows behind it, from reviews as people make them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select, update
 
+from app.annotations import service as annotations
 from app.annotations.models import Annotation, LabelValue, Source
 from app.core.clock import now
 from app.images.models import Arm
+from app.kpis.repository import Period, finished_images
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.reviews import service as reviews
 from app.reviews.models import Verdict
 from app.training.models import ModelState
 from tests.factories import make_user, make_version
 from tests.integration.kpis.conftest import CONTROL
+
+
+def whole_time(project):
+    start = now() - timedelta(days=1)
+    return Period(project.id, start, start + timedelta(days=2), "day", project.time_zone)
 
 
 def label_of(kpis, key="scratch"):
@@ -119,6 +126,29 @@ def test_undo_takes_a_review_out_of_every_figure(office):
     again = office.kpis()
     assert again.time_saved.assisted_mean_seconds == 4
     assert again.acceptance_rate.count == 1
+
+
+def test_an_image_that_an_undo_opened_again_is_not_finished(office):
+    image, other = office.photo(), office.photo()
+    first = office.state(image, "scratch", complete=False, active_ms=1000)
+    office.state(image, "dent", "rust", complete=False, active_ms=1000)
+    office.state(other, active_ms=1000)
+    assert office.kpis().finished_images == 2
+    annotations.undo(office.session, first.id, actor_id=office.desk.reviewer.id)
+    assert image.reviewed_at is None
+    assert office.kpis().finished_images == 1
+    office.state(image, "scratch", complete=False, active_ms=5000)
+    assert office.kpis().finished_images == 2
+    (mine, theirs) = finished_images(office.session, whole_time(office.project))
+    assert sorted([mine.seconds, theirs.seconds]) == [1, 6]
+
+
+def test_an_image_stays_finished_when_what_was_undone_is_known_otherwise(office):
+    image = office.photo()
+    first = office.state(image, "scratch", complete=False)
+    office.state(image)
+    annotations.undo(office.session, first.id, actor_id=office.desk.reviewer.id)
+    assert office.kpis().finished_images == 1
 
 
 def test_an_image_of_several_steps_is_timed_as_a_whole(office):
