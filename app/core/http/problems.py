@@ -143,8 +143,11 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 def _data_error(request: Request, error: Exception) -> JSONResponse:
     """Text that PostgreSQL cannot hold (a NUL character), or a number beyond its column."""
+    assert isinstance(error, DataError)
+    if error.statement is None:  # it was kept, and cannot be read: no fault of this request
+        return _unexpected(request, error)
     log.warning("the database refused a value", error=str(error))
-    return _kizu_error(request, errors.Invalid("A value cannot be stored in the database."))
+    return _kizu_error(request, errors.Invalid("The database cannot hold a value that was sent."))
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
