@@ -1,5 +1,7 @@
 """The API of trainings and models: what starts, what is refused, who may, and with which ETag."""
 
+import re
+
 import pytest
 from sqlalchemy import event, select
 
@@ -9,6 +11,8 @@ from app.images.models import Split
 from app.jobs.models import Job
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow
+from app.training import gate
+from app.training.gate import Comparison, Verdict
 from app.training.models import ModelState
 
 
@@ -87,6 +91,57 @@ def test_models_are_listed_newest_first_page_by_page(line, client, path):
     assert [model["number"] for model in rest["items"]] == [1]
     assert rest["next_cursor"] is None
     assert client.get(f"{path}/models", params={"cursor": "nonsense"}).status_code == 400
+
+
+def measured(line):
+    """A live version that is good at scratches and, its gate says, bad at dents."""
+    scratch, dent = (str(label.id) for label in line.labels)
+    figures = {
+        member: {scratch: {"value": 0.9}, dent: {"value": 0.1}} for member in ("ap", "recall")
+    }
+    comparisons = {scratch: Comparison(20, 0.1, 0.05, 0.2), dent: Comparison(20, -0.5, -0.6, -0.4)}
+    version = line.version(
+        1,
+        ModelState.LIVE,
+        metrics={"images": 40, "map": {"value": 0.5}, **figures, "labels": dict(figures["ap"])},
+        gate=gate.judge(comparisons, guarded={scratch, dent}, margin=0.05, against=7),
+    )
+    line.session.commit()
+    return version
+
+
+def rename(client, path, before, after):
+    answer = client.patch(f"{path}/labels/{before}", json={"key": after}, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+
+
+def test_figures_follow_a_label_that_is_renamed(line, client, path):
+    version = measured(line)
+    rename(client, path, "scratch", "line_mark")
+    rename(client, path, "dent", "scratch")
+    (listed,) = client.get(f"{path}/models").json()["items"]
+    detail = client.get(f"{path}/models/{version.id}").json()
+    for found in (listed, detail):
+        assert found["labels"] == ["line_mark", "scratch"]
+        for member in ("ap", "recall", "labels"):
+            assert found["metrics"][member] == {
+                "line_mark": {"value": 0.9},
+                "scratch": {"value": 0.1},
+            }
+        assert found["gate"]["labels"]["scratch"]["verdict"] == Verdict.MAY_BE_WORSE
+        assert "on: scratch." in found["gate"]["reason"]
+
+
+def test_pages_of_models_follow_a_label_that_is_renamed(line, client, path):
+    measured(line)
+    rename(client, path, "scratch", "line_mark")
+    rename(client, path, "dent", "scratch")
+    shares = []
+    for page in ("models", "models/1"):
+        text = client.get(f"/projects/{line.project.slug}/{page}").text
+        shares.append([float(share) for share in re.findall(r"([\d.]+)%", text)])
+    assert shares == [[50, 90, 10], [50, 90, 10]]
+    assert text.index("+10.0") < text.index("-50.0"), "the gate's differences"
 
 
 def test_the_listing_costs_the_same_however_many_there_are(line, client, path, engine):
