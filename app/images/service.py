@@ -106,6 +106,8 @@ def receive_upload(
 def _add_row(
     session: Session, project: Project, *, file: ReceivedFile, header: Header, capture: Capture
 ) -> UUID | None:
+    if capture.lot is not None:
+        repository.lock_lot(session, project.id, capture.lot)
     image_id = new_id()
     group = _group(session, project, image_id, capture.lot)
     split = capture.split
