@@ -14,6 +14,7 @@ from app.core.config import Settings
 from app.core.db import transaction
 from app.core.errors import (
     BadRequest,
+    Conflict,
     Invalid,
     KizuError,
     NotFound,
@@ -87,7 +88,7 @@ IfNoneMatch = Annotated[str | None, Header(description="The ETag of the copy you
     responses={
         200: {"model": UploadOut, "description": "All of these photos were there already"},
         207: {"model": UploadOut, "description": "Some files were rejected; each says why"},
-        **responses(NotFound, BadRequest, TooLarge, OutOfSpace),
+        **responses(NotFound, Conflict, BadRequest, TooLarge, OutOfSpace),
     },
     openapi_extra=UPLOAD_FORM,
 )
@@ -258,7 +259,7 @@ def _bytes(store: Blobs, image: Image, rendition: Rendition, if_none_match: str 
     "/{image_id}",
     summary="Correct where and when a photo was taken",
     response_model=ImageOut,
-    responses=responses(NotFound, Stale, PreconditionRequired),
+    responses=responses(NotFound, Conflict, Stale, PreconditionRequired),
 )
 def edit(
     *,
