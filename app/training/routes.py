@@ -136,12 +136,20 @@ def promote_model(
     "/models/roll-back",
     summary="Go back to the model version that was live before",
     response_model=ModelOut,
-    responses=responses(NotFound, Conflict),
+    responses=responses(NotFound, Conflict, Stale, PreconditionRequired),
     dependencies=[Idempotent],
 )
 def roll_back(
-    project: ProjectDep, session: SessionDep, principal: CanManage, response: Response
+    *,
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanManage,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> ModelOut:
+    """If-Match takes the ETag of the live version: of two who roll it back, one is told."""
+    live = service.hold_live_version(session, project.id)
+    check_if_match(if_match, live.version)
     version = service.roll_back(session, project.id, actor_id=principal.user_id)
     response.headers["etag"] = etag(version.version)
     return ModelOut(**_fields(version, annotations.label_keys(session, project.id)))

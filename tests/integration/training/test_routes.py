@@ -1,6 +1,7 @@
 """The API of trainings and models: what starts, what is refused, who may, and with which ETag."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event, select
@@ -11,7 +12,7 @@ from app.images.models import Split
 from app.jobs.models import Job
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow
-from app.training import gate
+from app.training import gate, service
 from app.training.gate import Comparison, Verdict
 from app.training.models import ModelState
 
@@ -186,12 +187,49 @@ def test_a_model_is_promoted_under_its_etag(line, client, path):
 
 
 def test_roll_back_answers_with_the_version_that_is_live_now(line, client, path):
-    assert client.post(f"{path}/models/roll-back").status_code == 409
+    url = f"{path}/models/roll-back"
+    assert client.post(url, headers={"If-Match": "*"}).status_code == 409
     first, _ = two_versions(line)
-    answer = client.post(f"{path}/models/roll-back")
+    answer = client.post(url, headers={"If-Match": "*"})
     assert answer.status_code == 200
     assert answer.json()["id"] == str(first.id)
-    assert client.post(f"{path}/models/roll-back").status_code == 409
+    assert client.post(url, headers={"If-Match": answer.headers["etag"]}).status_code == 409
+
+
+def walk_up(line, count):
+    """So many versions that went live one after the other, each by a promotion."""
+    versions = [line.version(number + 1, ModelState.CANDIDATE) for number in range(count)]
+    for version in versions:
+        service.promote(line.session, version, actor_id=None)
+        line.session.commit()
+    return versions
+
+
+def test_two_who_roll_back_the_same_version_go_one_version_back(line, client, path):
+    walk_up(line, 4)
+    url = f"{path}/models/roll-back"
+    assert client.post(url).status_code == 428
+    tag = client.get(f"{path}/models/{live_id(client, path)}").headers["etag"]
+    for expected in (3, 2):
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(
+                pool.map(lambda _, seen=tag: client.post(url, headers={"If-Match": seen}), "1234")
+            )
+        assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+        (done,) = (answer for answer in answers if answer.status_code == 200)
+        assert done.json()["number"] == expected
+        tag = done.headers["etag"]
+
+
+def live_id(client, path):
+    models = client.get(f"{path}/models").json()["items"]
+    return next(model["id"] for model in models if model["state"] == "live")
+
+
+def test_the_page_says_which_live_version_it_would_roll_back(line, client, path):
+    version = walk_up(line, 2)[-1]
+    text = client.get(f"/projects/{line.project.slug}/models/2").text
+    assert f'models/roll-back" data-etag=\'"{version.version}"\'' in text
 
 
 def test_reviewers_read_and_do_not_decide(line, client, path):
