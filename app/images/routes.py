@@ -22,6 +22,7 @@ from app.core.errors import (
     PreconditionRequired,
     Stale,
     TooLarge,
+    Unavailable,
 )
 from app.core.http.deps import IfMatch, SessionDep, SettingsDep, StoreDep, check_if_match, etag
 from app.core.http.problems import responses
@@ -131,12 +132,12 @@ class Reception:
         self._project = project
 
     def store_all(self, uploads: Iterable[tuple[ReceivedFile, Capture]]) -> list[UploadItem]:
-        """Raises `OutOfSpace` naming, in `items`, what was stored before the disk was full."""
+        """Raises `OutOfSpace` or `Unavailable` naming, in `items`, what was stored before."""
         items: list[UploadItem] = []
         for file, capture in uploads:
             try:
                 items.append(self._store_one(file, capture))
-            except OutOfSpace as error:
+            except (OutOfSpace, Unavailable) as error:
                 error.extra["items"] = [item.model_dump(mode="json") for item in items]
                 raise
             except KizuError as error:
