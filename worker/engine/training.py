@@ -255,4 +255,4 @@ def _scores(run: JobRun, predictor: Predictor, snapshot: Snapshot) -> Scores:
         return np.zeros((0, len(predictor.card.labels)))
     photos = _photos(run, predictor.card.resolution)
     looker = Looker(predictor, photos, shared_tokens(run.settings))
-    return looker.look(contents, before_batch=run.ensure_not_stopped).probabilities
+    return looker.look(contents, before_batch=lambda _: run.ensure_not_stopped()).probabilities

@@ -11,6 +11,7 @@ import pytest
 from app.core.queue import Queue
 from app.jobs import service as jobs
 from app.jobs.contracts import TrainPayload
+from app.jobs.stages import JobStage
 from tests.integration.worker.parts import QUICK, Factory
 from worker.base_task import run_job
 from worker.engine.training import frozen_snapshot, read_settings
@@ -230,6 +231,7 @@ def predicted_here(factory):
     job_id = factory.post("predictions").json()["id"]
     predict(job_id)
     if factory.job(job_id)["state"] == "running":
+        assert factory.job(job_id)["stage"] == JobStage.PREDICT
         run_chunk(job_id, 0)
     return factory.job(job_id)
 
