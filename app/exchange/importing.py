@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from app.core.errors import Invalid, KizuError, OutOfSpace
+from app.core.errors import Invalid, KizuError, OutOfSpace, Unavailable
 from app.core.multipart import ReceivedFile, plain_name
 from app.core.storage import ObjectStore
 from app.exchange.bundles import DAMAGED, Bundle, is_photo
@@ -216,7 +216,7 @@ class _Import:
         self._tell(len(self._uploaded))
         try:
             self._uploaded[name] = self._receive(name, split)
-        except OutOfSpace:
+        except (OutOfSpace, Unavailable):
             raise
         except KizuError as error:
             self._uploaded[name] = None

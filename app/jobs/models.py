@@ -81,6 +81,7 @@ class JobChunk(Leased, Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    progress: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
 
 
 class JobLogLine(Base):

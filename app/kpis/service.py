@@ -187,7 +187,7 @@ def _detection_gain(
         live_version=live.number if live else None,
         map=gain("map"),
         labels=[
-            LabelGainOut(label=x.key, ap=gain("ap", x.key), recall=gain("recall", x.key))
+            LabelGainOut(label=x.key, ap=gain("ap", str(x.id)), recall=gain("recall", str(x.id)))
             for x in labels
         ],
     )

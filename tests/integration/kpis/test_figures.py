@@ -219,9 +219,10 @@ def test_agreement_is_that_of_the_newest_statement_of_each_person(office):
 
 def test_detection_gain_is_the_live_model_against_the_first(office):
     session, live = office.session, office.desk.version
-    live.metrics = {"map": {"value": 0.5}, "ap": {"scratch": {"value": 0.6}, "dent": 0.3}}
     ids = [label.id for label in office.desk.labels.values()]
-    better = {"map": {"value": 0.75}, "ap": {"scratch": {"value": 0.8}}, "recall": {"scratch": 0.9}}
+    scratch, dent = (str(office.desk.labels[key].id) for key in ("scratch", "dent"))
+    live.metrics = {"map": {"value": 0.5}, "ap": {scratch: {"value": 0.6}, dent: 0.3}}
+    better = {"map": {"value": 0.75}, "ap": {scratch: {"value": 0.8}}, "recall": {scratch: 0.9}}
     live.state = ModelState.RETIRED
     session.flush()
     make_version(session, office.project, ids, number=2, metrics=better)
@@ -232,6 +233,17 @@ def test_detection_gain_is_the_live_model_against_the_first(office):
     assert by_key["scratch"].ap.gain == pytest.approx(0.2)
     assert (by_key["dent"].ap.first, by_key["dent"].ap.gain) == (0.3, None)
     assert by_key["scratch"].recall.gain is None
+    swap_keys(session, office.desk.labels)
+    renamed = {label.label: label for label in office.kpis().detection_gain.labels}
+    assert renamed["line_mark"].ap == by_key["scratch"].ap
+    assert renamed["scratch"].ap == by_key["dent"].ap
+
+
+def swap_keys(session, labels):
+    """What was a scratch is a line mark from now on, and what was a dent a scratch."""
+    for before, after in (("scratch", "line_mark"), ("dent", "scratch")):
+        labels[before].key = after
+        session.flush()
 
 
 def test_the_queue_ages_with_what_people_have_not_answered(office):
