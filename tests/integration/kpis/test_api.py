@@ -14,7 +14,8 @@ def path(office):
     office.review(office.photo(CONTROL, scratch=0.9), seconds=8)
     office.review(office.photo(scratch=0.9), seconds=4)
     office.photo(scratch=0.9)
-    office.desk.version.metrics = {"map": {"value": 0.5}, "ap": {"scratch": {"value": 0.6}}}
+    scratch = str(office.desk.labels["scratch"].id)
+    office.desk.version.metrics = {"map": {"value": 0.5}, "ap": {scratch: {"value": 0.6}}}
     office.session.commit()
     return f"/api/v1/projects/{office.project.slug}/kpis"
 
