@@ -31,7 +31,7 @@ def models_page(
         project=project,
         versions=versions,
         labels=labels,
-        figures={v.id: label_figures(v, [label.key for label in labels]) for v in versions},
+        figures={version.id: label_figures(version) for version in versions},
         totals={v.id: figure(v.metrics.get("map")) for v in versions},
     )
 
@@ -43,7 +43,6 @@ def model_page(
     version = training.get_version_by_number(session, project.id, number)
     live = training.live_version(session, project.id)
     labels = projects.list_labels(session, project.id, include_archived=True)
-    keys = [label.key for label in labels]
     return render(
         request,
         "model.html",
@@ -52,15 +51,13 @@ def model_page(
         version=version,
         live=live,
         labels=[label for label in labels if str(label.id) in version.label_ids],
-        figures=label_figures(version, keys),
-        live_figures=label_figures(live, keys) if live else {},
+        figures=label_figures(version),
+        live_figures=label_figures(live) if live else {},
         total=figure(version.metrics.get("map")),
     )
 
 
-def label_figures(version: ModelVersion, keys: list[str]) -> dict[str, Figure]:
-    """Average precision per label key, of the labels that could be measured."""
-    per_label = version.metrics.get("labels") or {}
-    plain = version.metrics.get("ap") or {}
-    found = {key: figure(plain.get(key) or per_label.get(key, {}).get("ap")) for key in keys}
-    return {key: value for key, value in found.items() if value is not None}
+def label_figures(version: ModelVersion) -> dict[str, Figure]:
+    """Average precision per label id, of the labels that could be measured."""
+    found = {label_id: figure(ap) for label_id, ap in version.metrics.get("ap", {}).items()}
+    return {label_id: value for label_id, value in found.items() if value is not None}

@@ -19,6 +19,7 @@ from app.core.config import Settings
 from app.core.db import transaction
 from app.core.embedded import redis_url
 from app.core.queue import Queue
+from app.exchange import service as exchange
 from app.images import service as images
 from app.jobs import service as jobs
 from worker.base_task import work_root
@@ -44,6 +45,7 @@ def run() -> None:
         lambda: ring_images(here, quiet),
         lambda: forget_expired(here),
         lambda: purge_hidden(here),
+        lambda: remove_exchanged_files(here),
         lambda: remove_work_folders(here),
     )
     for step in steps:
@@ -102,6 +104,13 @@ def purge_hidden(here: Process) -> None:
     grace = timedelta(hours=here.settings.purge_after_hours)
     with transaction(here.sessions) as session:
         removal.purge_hidden(session, older_than=grace)
+
+
+def remove_exchanged_files(here: Process) -> None:
+    """Uploads of imports that have ended, and exports that were there long enough."""
+    keep = timedelta(hours=here.settings.export_keep_hours)
+    with transaction(here.sessions) as session:
+        exchange.remove_files(session, here.store, keep)
 
 
 def remove_work_folders(here: Process) -> None:

@@ -278,6 +278,23 @@ def test_chunks_share_a_job(work):
     assert work.read(job_id).state == JobState.SUCCEEDED
 
 
+def test_a_chunk_tells_how_far_it_is_while_it_works(work):
+    job_id, seen = work.add(JobKind.PREDICT), []
+
+    def do(run):
+        run.report(0.5)
+        run.lease.deliver()
+        seen.append(work.read(job_id))
+        return {}
+
+    run_job(job_id, lambda run: Chunks([{}, {}], stage="Counting"))
+    run_chunk(job_id, 0, do)
+    run_chunk(job_id, 1, do)
+    assert [job.progress for job in seen] == pytest.approx([0.25, 0.75])
+    assert {job.stage for job in seen} == {"Counting"}
+    assert all(job.eta_seconds is not None for job in seen)
+
+
 def test_a_job_without_anything_to_share_ends_at_once(work):
     job_id, ends = work.add(JobKind.PREDICT), []
     run_job(job_id, lambda run: Chunks([], {"n": 0}), on_success=lambda *end: ends.append(end[2]))

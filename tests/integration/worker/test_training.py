@@ -10,7 +10,11 @@ import pytest
 
 from app.core.queue import Queue
 from app.jobs import service as jobs
+from app.jobs.contracts import TrainPayload
+from app.jobs.stages import JobStage
 from tests.integration.worker.parts import QUICK, Factory
+from worker.base_task import run_job
+from worker.engine.training import frozen_snapshot, read_settings
 from worker.tasks.predict import run as predict
 from worker.tasks.predict import run_chunk
 from worker.tasks.train import run as train
@@ -204,10 +208,30 @@ def test_missing_weights_are_named(floor, tmp_path):
     assert factory.get("models")["items"] == []
 
 
+def test_a_label_that_is_renamed_between_two_attempts_stays_guarded(floor):
+    factory = floor("bright", "dark", shown=[BRIGHT, GOOD, DARK, GOOD])
+    job_id = factory.post("trainings", QUICK).json()["id"]
+    guarded, frozen = set(), set()
+
+    def second_attempt(run):
+        payload = TrainPayload.model_validate(run.payload)
+        frozen_snapshot(run, payload)
+        for before, after in (("bright", "too_light"), ("dark", "bright")):
+            url = f"{factory.path}/labels/{before}"
+            factory.client.patch(url, json={"key": after}, headers={"if-match": "*"})
+        guarded.update(read_settings(run, payload).guarded)
+        frozen.update(str(label.id) for label in frozen_snapshot(run, payload).labels)
+
+    run_job(job_id, second_attempt)
+    assert guarded == frozen
+    assert len(guarded) == 2
+
+
 def predicted_here(factory):
     job_id = factory.post("predictions").json()["id"]
     predict(job_id)
     if factory.job(job_id)["state"] == "running":
+        assert factory.job(job_id)["stage"] == JobStage.PREDICT
         run_chunk(job_id, 0)
     return factory.job(job_id)
 
