@@ -15,6 +15,8 @@ import pytest
 import redis
 import uvicorn
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -29,6 +31,12 @@ from tests.databases import create_database, drop_database
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _numbers = itertools.count(1)
+
+# A busy machine is slow at times, and a red build must be red again on the next run.
+hypothesis_settings.register_profile(
+    "kizu", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("kizu")
 
 
 @pytest.fixture(scope="session")
