@@ -41,3 +41,13 @@ def drop_database(url: str, name: str) -> None:
         connection.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
+
+
+def admit_connections(url: str, name: str, wanted: bool) -> None:
+    """Open database `name` to new connections, or close it to them: it is out then."""
+    with _server(url) as connection:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+                sql.Identifier(name), sql.Literal(wanted)
+            )
+        )
