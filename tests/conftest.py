@@ -27,7 +27,7 @@ from app.core.db import make_engine, make_sessions, transaction
 from app.core.embedded import Services, embedded_services, redis_url
 from app.core.processes import spawn, stop
 from scripts.test_tools import find_browser
-from tests.databases import create_database, drop_database
+from tests.databases import create_database, drop_database, empty_broker
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _numbers = itertools.count(1)
@@ -44,7 +44,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """PostgreSQL and Valkey: those the environment names, else this process's own."""
     database_url, broker_url = os.getenv("KIZU_DATABASE_URL"), os.getenv("KIZU_BROKER_URL")
     if database_url and broker_url:
-        yield Services(database_url=database_url, broker_url=broker_url)
+        with empty_broker(broker_url, os.getenv("PYTEST_XDIST_WORKER")) as broker_url:
+            yield Services(database_url=database_url, broker_url=broker_url)
         return
     with embedded_services(tmp_path_factory.mktemp("services"), durable=False) as embedded:
         yield embedded

@@ -38,8 +38,10 @@ class Doorbell:
 
 
 def celery_broker_url(url: str) -> str:
-    """Celery's name for a Unix-socket Redis URL; redis-py itself writes `unix://`."""
-    return url.replace("unix://", "redis+socket://", 1)
+    """Celery's name for a Unix-socket Redis URL; redis-py itself writes `unix://` and `db=`."""
+    if not url.startswith("unix://"):
+        return url
+    return url.replace("unix://", "redis+socket://", 1).replace("db=", "virtual_host=")
 
 
 @lru_cache(maxsize=4)
