@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -170,13 +172,21 @@ def browser() -> Iterator[Browser]:
     """A headless Chromium. Where none can be had, page tests are skipped; under CI they fail."""
     path = find_browser()
     if path is None:
-        reason = "no browser: set KIZU_CHROMIUM, or install Chromium"
-        pytest.fail(reason) if os.getenv("CI") else pytest.skip(reason)
+        go_without_browser("no browser starts: set KIZU_CHROMIUM, or install Chromium")
     with sync_playwright() as playwright:
-        # Chromium's own sandbox does not work as root, and the pages are ours.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            # Chromium's own sandbox does not work as root, and the pages are ours.
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except PlaywrightError as error:
+            go_without_browser(f"{path} does not start: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
+
+
+def go_without_browser(reason: str) -> NoReturn:
+    if os.getenv("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture
