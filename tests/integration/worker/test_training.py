@@ -114,6 +114,7 @@ def check_the_predictions(shift, model, job):
     assert all(row["confidence"] >= row["threshold"] >= 0.5 for row in suggested)
 
 
+@pytest.mark.timeout(900)
 def test_from_photos_to_pseudo_labels_through_a_kill(
     client, session, settings, start_worker, quick_leases
 ):
