@@ -24,7 +24,7 @@ from app.images import service as images
 from app.jobs import service as jobs
 from worker.base_task import work_root
 from worker.celery_app import SWEEP_TASK, application
-from worker.process import Process, this_process
+from worker.process import OUTAGES, Process, this_process
 
 log = structlog.get_logger()
 
@@ -51,6 +51,8 @@ def run() -> None:
     for step in steps:
         try:
             step()
+        except OUTAGES as error:
+            log.warning("database does not answer; the next sweep tries again", error=str(error))
         except Exception as error:
             log.error("a step of the sweep failed", exc_info=error)
 

@@ -7,6 +7,7 @@ import time
 import pytest
 from sqlalchemy import text
 
+from app.core.clock import now
 from app.core.errors import Conflict, OutOfSpace
 from app.jobs.models import JobKind, JobState
 from worker import process
@@ -156,11 +157,12 @@ def test_a_worker_told_to_end_gives_the_job_back(work, told_to_stop):
 
 
 def test_a_job_that_was_taken_over_writes_nothing_more(work, change_settings):
-    change_settings(job_lease_seconds=0.6, job_stall_seconds=0.5)
+    change_settings(job_lease_seconds=3, job_stall_seconds=1)
     job_id, order = work.add(), []
 
     def hung(run):
-        time.sleep(1.5)  # no tick: the lease runs out
+        # No tick: the lease runs out.
+        wait_until(lambda: work.read(job_id).lease_expires_at < now(), seconds=60)
         other = threading.Thread(target=run_job, args=(job_id, lambda _: {"by": "the other"}))
         other.start()
         other.join()
@@ -179,12 +181,12 @@ def test_a_job_that_was_taken_over_writes_nothing_more(work, change_settings):
 
 
 def test_a_loop_that_moves_keeps_its_lease(work, change_settings):
-    change_settings(job_lease_seconds=0.6, job_stall_seconds=1.0)
+    change_settings(job_lease_seconds=3, job_stall_seconds=3)
     job_id = work.add()
 
     def slow(run):
         for _ in range(20):
-            time.sleep(0.1)
+            time.sleep(0.2)
             run.tick()
         run_job(job_id, lambda _: pytest.fail("taken over from a living worker"))
         return {}
@@ -194,14 +196,14 @@ def test_a_loop_that_moves_keeps_its_lease(work, change_settings):
 
 
 def test_a_long_transaction_keeps_its_lease(work, change_settings):
-    change_settings(job_lease_seconds=0.5)
+    change_settings(job_lease_seconds=3)
     job_id = work.add()
     rival = threading.Thread(target=run_job, args=(job_id, lambda _: {"by": "the rival"}))
 
     def slow(run):
         with run.transaction():
             rival.start()
-            time.sleep(1.2)
+            time.sleep(4)
         rival.join()
         return {"by": "the first"}
 
