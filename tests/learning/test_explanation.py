@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo
 from worker.learning.aligner import Aligner, Classifier
@@ -44,19 +45,16 @@ def test_maps_are_bytes_of_each_label(predictor, evidence):
 
 
 def test_contributions_add_up_to_the_score():
-    """The signed sum over tokens is the logit, up to the bias and the length of the feature."""
+    """The sum over tokens is the logit, up to the bias and the length of the label's feature."""
     torch.manual_seed(0)
-    head = Aligner(torch.randn(3, 16), 1)
+    tokens = torch.randn(1, 1, 16) + 0.05 * torch.randn(1, 9, 16)
+    head = Aligner(tokens[0, :1].expand(3, 16), 1)  # every token speaks for it: none is cut at 0
     with torch.no_grad():
-        head.answer.normal_()  # anything but the start, and for the label everywhere
-        tokens = torch.randn(2, 1, 16) + 0.05 * torch.randn(2, 9, 16)
-        head.text.copy_(tokens[0, :1].expand(3, 16))
-        head.answer.zero_()
-        parts = contributions(head, tokens[:1], Evidence.BOTH)  # (1, 3, 9), none cut at 0
-        unit = torch.nn.functional.normalize(tokens[:1], dim=-1)
+        parts = contributions(head, tokens, Evidence.BOTH)  # (1, 3, 9)
+        unit = F.normalize(tokens, dim=-1)
         feature = torch.einsum("blk,bld->bkd", head.attention(unit), unit)
         margin = head.alignment_scale.exp() * parts.sum(dim=-1) / feature.norm(dim=-1)
-        logits = head.align(torch.nn.functional.normalize(feature, dim=-1))
+        logits = head.align(F.normalize(feature, dim=-1))
     assert (parts > 0).all()
     assert torch.allclose(margin + head.bias, logits, atol=1e-4)
 
