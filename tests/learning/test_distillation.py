@@ -8,8 +8,11 @@ import torch
 
 from tests.learning.marks import QUICK, SPECS, backbone, marks, photo, truth
 from tests.learning.test_trainer import StopAfter
+from worker.learning.aligner import Aligner, Classifier
+from worker.learning.backbone import untrained
 from worker.learning.distillation import distil
 from worker.learning.metrics import mean_average_precision
+from worker.learning.plan import Mode
 from worker.learning.predictor import Predictor
 from worker.learning.progress import Stopped
 from worker.learning.trainer import train
@@ -64,6 +67,19 @@ def test_validation_labels_measure_the_student(teacher, tmp_path):
     assert model.card.metrics["source"] == "validation"
     assert model.card.metrics["images"] == 30
     assert model.card.counts == {"taught": 20}
+
+
+def test_another_tower_teaches_kizu_small(teacher, tmp_path):
+    """The way from a large CLIP, here a vision transformer with random weights."""
+    tower = untrained("ViT-S-32-alt")
+    head = Aligner(torch.randn(len(SPECS), tower.embed_dim), teacher.card.contexts.count)
+    card = dataclasses.replace(
+        teacher.card, backbone="ViT-S-32-alt", resolution=tower.image_size, mode=Mode.FROZEN
+    )
+    large = Predictor(Classifier(tower, head), card)
+    model = distil(large, unlabelled(8), backbone(), SMALL, workdir=tmp_path)
+    assert (model.card.backbone, model.card.mode) == ("kizu-small", Mode.TUNE)
+    assert model.card.config["distilled_from"]["backbone"] == "ViT-S-32-alt"
 
 
 def test_the_backbone_that_was_given_is_left_alone(teacher, tmp_path):

@@ -6,9 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo, truth
+from worker.learning.aligner import Aligner, Classifier
+from worker.learning.backbone import untrained
 from worker.learning.card import ModelCard
 from worker.learning.export import EIGHT_BITS, export_onnx, quantize
 from worker.learning.metrics import mean_average_precision
@@ -69,6 +72,18 @@ def test_eight_bits_rank_photos_nearly_as_well(predictor, exported):
     ) - mean_average_precision(model.predict(PHOTOS), REAL)
     assert lost < 0.05
     assert (exported / EIGHT_BITS).stat().st_size < (exported / "model.onnx").stat().st_size / 2
+
+
+@pytest.mark.slow
+def test_other_towers_are_exported_too(predictor, tmp_path):
+    """A vision transformer with random weights, at its own resolution."""
+    tower = untrained("ViT-S-32-alt")
+    card = dataclasses.replace(predictor.card, resolution=tower.image_size)
+    head = Aligner(torch.randn(len(SPECS), tower.embed_dim), card.contexts.count)
+    other = Predictor(Classifier(tower, head), card)
+    export_onnx(other, tmp_path)
+    logits = OnnxModel.load(tmp_path, threads=1).logits(as_batch(PHOTOS[:3], tower.image_size))
+    assert np.abs(logits - other.look(PHOTOS[:3]).logits).max() <= 1e-3
 
 
 def test_no_photos_no_ranges(exported):
