@@ -173,12 +173,13 @@ def doctor(data_dir: DataDir = None) -> None:
 
 
 class Part(StrEnum):
-    """What can be asked whether it lives: the API here, or any worker of a queue."""
+    """What can be asked whether it lives: the API here, any worker of a queue, or any beat."""
 
     API = "api"
     CPU = "cpu"
     INFER = "infer"
     TRAIN = "train"
+    BEAT = "beat"
 
 
 @application.command()

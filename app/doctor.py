@@ -153,7 +153,7 @@ def check_weights(settings: Settings) -> Finding:
 
 
 def queues_served(settings: Settings) -> set[str]:
-    """Queues with a fresh heartbeat row; a broker cannot tell who is alive."""
+    """Queues with a fresh heartbeat row, and `beat`; a broker cannot tell who is alive."""
     engine = _engine(settings)
     try:
         with Session(engine) as session:

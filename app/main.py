@@ -9,7 +9,7 @@ from app.core.config import Settings, get_settings
 from app.core.db import make_engine, make_sessions
 from app.core.errors import Unavailable
 from app.core.http.middleware import BodyLimit, RequestContext
-from app.core.http.problems import install_problem_handlers
+from app.core.http.problems import ProblemApi, install_problem_handlers
 from app.core.logging import configure_logging
 from app.core.migrate import ensure_at_head
 from app.core.storage import make_store
@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def api_alone() -> FastAPI:
     """Routes and errors without servers behind them: enough to describe the API."""
-    app = FastAPI(
+    app = ProblemApi(
         title="Kizu",
         version="0.1.0",
         description=DESCRIPTION,

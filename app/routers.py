@@ -13,7 +13,9 @@ from app.jobs import routes as jobs
 from app.kpis import routes as kpis
 from app.projects import routes as projects
 from app.pseudolabels import routes as pseudolabels
+from app.reviews import decision_routes as decisions
 from app.reviews import routes as reviews
+from app.reviews import statement_routes as statements
 from app.training import routes as training
 from app.web.routes import include_pages
 
@@ -27,7 +29,9 @@ API: tuple[APIRouter, ...] = (
     jobs.router,
     images.router,
     annotations.router,
+    statements.router,
     training.router,
+    decisions.router,  # Its paths would else be taken for the id of a pseudo-label.
     pseudolabels.router,
     reviews.router,
     reviews.decisions_router,

@@ -3,7 +3,9 @@
 `kizu up` and `kizu demo` are this context manager plus a wait or a script.
 """
 
+import contextlib
 import os
+import secrets
 import shutil
 import socket
 import threading
@@ -26,6 +28,7 @@ API_START_TIMEOUT_S = 60.0
 API_START_ATTEMPTS = 2
 HEALTH_PATH = "/health"
 LOG_KEEP_BYTES = 10 * 2**20
+FIRST_DRAWN_PORT, FIRST_EPHEMERAL_PORT = 20_000, 32_768
 
 
 @dataclass(frozen=True)
@@ -159,10 +162,13 @@ def ensure_port_is_free(host: str, port: int) -> None:
             ) from error
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A port of this machine that nobody uses, below those given to outgoing connections."""
+    while True:
+        port = FIRST_DRAWN_PORT + secrets.randbelow(FIRST_EPHEMERAL_PORT - FIRST_DRAWN_PORT)
+        with contextlib.suppress(Unavailable):
+            ensure_port_is_free("127.0.0.1", port)
+            return port
 
 
 @contextmanager

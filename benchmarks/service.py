@@ -1,4 +1,4 @@
-"""`python -m benchmarks.service`: start, memory and upload rate of the API.
+"""`python -m benchmarks.service`: start, memory and upload rate of the API, stop of a whole Kizu.
 
 Bare operations of the same run: a FastAPI application with one route (start, memory), and hashing
 and writing the same bytes to the same disk (upload).
@@ -21,15 +21,16 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from app.commands import api_command
+from app.commands import WorkerQueue, api_command
 from app.core import migrate
 from app.core.config import Settings, get_settings
 from app.core.db import make_engine, make_sessions, transaction
 from app.core.embedded import embedded_services
+from app.doctor import queues_served
 from app.identity import service as identity
 from app.identity.models import Role
 from app.identity.permissions import Permission
-from app.stack import as_environment, free_port
+from app.stack import as_environment, free_port, running_stack
 
 BARE = "from fastapi import FastAPI\napp = FastAPI()\napp.get('/health')(lambda: {})\n"
 BATCH = 50
@@ -64,6 +65,7 @@ def measure(photos: int) -> dict[str, float]:
             idle = rss_mb(process.pid)
             rate = upload_rate(settings, photos)
             after = rss_mb(process.pid)
+        stop_seconds = stack_stop_seconds(settings)
         return {
             "api_start_seconds": round(start_seconds, 2),
             "bare_start_seconds": round(bare["seconds"], 2),
@@ -72,6 +74,7 @@ def measure(photos: int) -> dict[str, float]:
             "api_rss_mb_after_uploads": round(after, 1),
             "bare_rss_mb": round(bare["rss_mb"], 1),
             "rss_ratio": round(after / bare["rss_mb"], 2),
+            "stack_stop_seconds": round(stop_seconds, 2),
             **rate,
         }
 
@@ -104,6 +107,15 @@ def _await_answer(url: str, started: float) -> float:
         except httpx.HTTPError:
             time.sleep(0.02)
     raise TimeoutError(f"no answer from {url}")
+
+
+def stack_stop_seconds(settings: Settings) -> float:
+    """From the word to stop until the API, the workers and beat are gone; ten are promised."""
+    with running_stack(settings, on_crash=lambda child, _: print(f"{child.name} crashed")):
+        while not queues_served(settings) >= set(WorkerQueue):
+            time.sleep(0.2)
+        told = time.perf_counter()
+    return time.perf_counter() - told
 
 
 def rss_mb(pid: int) -> float:

@@ -13,16 +13,15 @@ from pathlib import Path
 
 GIGABYTE = 10**9
 NEEDED_BYTES = 6 * GIGABYTE
-SYSTEMS = {"Linux", "Darwin"}
-MACHINES = {"x86_64", "aarch64", "arm64"}
+MACHINES = {"x86_64", "aarch64"}
 
 
 def problems(venv: Path) -> Iterator[str]:
     """Each reason why the installation would fail."""
-    if platform.system() not in SYSTEMS or platform.machine() not in MACHINES:
+    if platform.system() != "Linux" or platform.machine() not in MACHINES:
         yield (
-            f"Kizu runs on Linux and macOS with x86-64 or ARM64 processors; this is "
-            f"{platform.system()} on {platform.machine()}. On Windows use WSL 2 or Docker."
+            f"Kizu runs on Linux with x86-64 or ARM64 processors; this is {platform.system()} on "
+            f"{platform.machine()}. On macOS use Docker, on Windows WSL 2 or Docker."
         )
     if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -14,32 +14,32 @@ from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FONT_PACKAGES = ("fonts-ipafont-gothic", "fonts-noto-cjk")
-PLAYWRIGHT_BROWSERS = (
-    "chromium-*/chrome-linux*/chrome",
-    "chromium-*/chrome-mac*/*.app/Contents/MacOS/*",
-)
+PLAYWRIGHT_BROWSERS = "chromium-*/chrome-linux*/chrome"
 
 
 @lru_cache(maxsize=1)
 def find_browser() -> str | None:
-    """The Chromium to use: `$KIZU_CHROMIUM`, an installed one, or Playwright's download."""
+    """The Chromium to use, which must start: `$KIZU_CHROMIUM`, else an installed one, else
+    Playwright's download."""
     named = os.getenv("KIZU_CHROMIUM")
-    if named:
-        return named
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-    return installed or _playwright_browser()
+    candidates = [named] if named else [*map(shutil.which, BROWSERS), *_playwright_browsers()]
+    return next((path for path in candidates if path and _starts(path)), None)
 
 
-def _playwright_browser() -> str | None:
-    default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    folder = Path(os.getenv("PLAYWRIGHT_BROWSERS_PATH") or f"{default}/ms-playwright").expanduser()
-    found = [str(path) for pattern in PLAYWRIGHT_BROWSERS for path in folder.glob(pattern)]
-    return max(found, default=None)
+def _playwright_browsers() -> list[str]:
+    folder = Path(os.getenv("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright").expanduser()
+    return sorted(map(str, folder.glob(PLAYWRIGHT_BROWSERS)), reverse=True)
+
+
+def _starts(path: str) -> bool:
+    """Whether it is a browser here: Ubuntu's `chromium` is often only a pointer to a store, and
+    a download lacks its libraries on a bare system."""
+    return _run([path, "--version"])
 
 
 def has_japanese_font() -> bool:
     if shutil.which("fc-list") is None:
-        return sys.platform == "darwin"
+        return False
     listing = subprocess.run(
         ["fc-list", ":lang=ja", "family"], capture_output=True, text=True, check=False
     )
@@ -47,9 +47,10 @@ def has_japanese_font() -> bool:
 
 
 def install_browser() -> None:
-    if _may_use_apt() and _apt_install("chromium"):
+    if _may_use_apt() and _is_debian() and _apt_install("chromium"):
         return
-    _run([sys.executable, "-m", "playwright", "install", "chromium"])
+    libraries = ["--with-deps"] if _may_use_apt() else []
+    _run([sys.executable, "-m", "playwright", "install", *libraries, "chromium"])
 
 
 def install_japanese_font() -> None:
@@ -58,10 +59,13 @@ def install_japanese_font() -> None:
 
 
 def _may_use_apt() -> bool:
-    """Root on Debian. Ubuntu's `chromium` package is only a pointer to another store."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _is_debian() -> bool:
+    """Its package `chromium` is the browser; those of its children may point to another store."""
     release = Path("/etc/os-release")
-    is_debian = release.exists() and "ID=debian" in release.read_text().splitlines()
-    return os.geteuid() == 0 and is_debian and shutil.which("apt-get") is not None
+    return release.exists() and "ID=debian" in release.read_text().splitlines()
 
 
 @lru_cache(maxsize=1)
@@ -77,9 +81,13 @@ def _apt_install(*packages: str) -> bool:
 def _run(command: Sequence[str]) -> bool:
     """Run quietly; on failure show what the command said and carry on."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, errors="replace", check=False
-    )
+    try:
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        _say(f"`{' '.join(command)}` failed: {error}")
+        return False
     if result.returncode:
         _say(f"`{' '.join(command)}` failed:\n{(result.stdout + result.stderr)[-800:]}")
     return result.returncode == 0

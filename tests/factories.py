@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.core.ids import new_id
+from app.identity import service as identity
 from app.identity.models import Role, User
 from app.images.models import Image, ImageState, Split
 from app.jobs.models import Job, JobKind, JobState
@@ -26,6 +27,13 @@ def make_user(session: Session, *, role: Role = Role.REVIEWER) -> User:
     session.add(user)
     session.flush()
     return user
+
+
+def make_token(session: Session, role: Role) -> dict[str, str]:
+    """What somebody new of this role sends with every request."""
+    user = make_user(session, role=role)
+    _, token = identity.create_token(session, user_id=user.id, name="tests")
+    return {"Authorization": f"Bearer {token}"}
 
 
 def make_project(

@@ -52,6 +52,7 @@ class Chunks:
 
     payloads: list[dict[str, Any]]
     result: dict[str, Any] = field(default_factory=dict)
+    stage: str = ""
 
 
 @dataclass
@@ -124,6 +125,10 @@ class ChunkRun(Run):
     number: int
     job_payload: dict[str, Any]
     job_result: dict[str, Any]
+
+    def report(self, fraction: float) -> None:
+        """Progress of this chunk, written about once a second; counts as a tick."""
+        self.lease.note_progress({"progress": min(max(fraction, 0.0), 1.0)})
 
 
 Outcome = dict[str, Any] | Chunks | None
@@ -223,7 +228,9 @@ def _finish_job(
     def write(session: Session) -> Job:
         job = claim.hold(session)
         if isinstance(outcome, Chunks) and outcome.payloads:
-            chunks.share_out(session, job, outcome.payloads, outcome.result)
+            chunks.share_out(
+                session, job, outcome.payloads, result=outcome.result, stage=outcome.stage
+            )
             return job
         result = outcome.result if isinstance(outcome, Chunks) else outcome or {}
         if done is not None:

@@ -5,8 +5,10 @@ losing or repeating one does no harm (docs/adr/0003). Nothing here loads the ML 
 """
 
 import logging
+import os
 import pkgutil
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -83,6 +85,15 @@ def start_heartbeat(sender: Any, **_: Any) -> None:
     process.end_when_work_hangs()
     queues = sorted(sender.app.amqp.queues.consume_from)
     heartbeat.start(sender.hostname, queues, then=sweep_if_overdue)
+
+
+@signals.beat_init.connect
+def start_heartbeat_of_beat(**_: Any) -> None:
+    heartbeat.start(
+        f"{heartbeat.BEAT}-{os.getpid()}@{socket.gethostname()}",
+        [heartbeat.BEAT],
+        then=lambda: None,
+    )
 
 
 def sweep_if_overdue() -> None:

@@ -98,7 +98,7 @@ class ChunkClaim:
         return f"jobs/{self.job.id}/chunks/{self.key.number}/{self.key.token}"
 
     def renew(self, session: Session, news: dict[str, Any]) -> bool | None:
-        return chunks.renew(session, self.key, self.lease)
+        return chunks.renew(session, self.key, self.lease, news)
 
     def hold(self, session: Session) -> object:
         return chunks.hold(session, self.key, self.lease)

@@ -19,6 +19,8 @@ from worker.process import this_process
 log = structlog.get_logger()
 
 BEAT_SECONDS = 10.0
+# Serves no queue, but is watched like those that do.
+BEAT = "beat"
 _started = threading.Event()
 
 
@@ -51,7 +53,7 @@ def _beat(name: str, queues: Sequence[str]) -> None:
 
 def device_of(queue: str) -> str:
     """Where work of this queue runs. Torch is asked only where a task has loaded it already."""
-    if queue == Queue.CPU:
+    if queue in {Queue.CPU, BEAT}:
         return "cpu"
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     is_available = getattr(cuda, "is_available", None)

@@ -67,11 +67,14 @@ def append_labels(session: Session, rows: Sequence[tuple[UUID, UUID, str]]) -> N
     )
 
 
-def is_in_force() -> ColumnElement[bool]:
-    """The annotation states something and nobody undid it."""
+def is_in_force(statement: type[Annotation] = Annotation) -> ColumnElement[bool]:
+    """The statement (the table, or an alias of it) states something and nobody undid it."""
+    return statement.undoes_id.is_(None) & ~was_undone(statement)
+
+
+def was_undone(statement: type[Annotation] = Annotation) -> ColumnElement[bool]:
     undoing = aliased(Annotation)
-    undone = exists().where(undoing.undoes_id == Annotation.id)
-    return Annotation.undoes_id.is_(None) & ~undone
+    return exists().where(undoing.undoes_id == statement.id).correlate(statement)
 
 
 def newest_statements(scope: Scope) -> Select[*tuple[Any, ...]]:

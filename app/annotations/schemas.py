@@ -1,12 +1,13 @@
 """What the annotation routes read and write."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.annotations.models import LabelValue, Source
+from app.annotations.models import Annotation, LabelValue, Source
 
 MAX_BULK = 5000
 ActiveSeconds = Annotated[
@@ -82,3 +83,23 @@ class BulkOut(BaseModel):
 
 def milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
+
+
+def describe(
+    annotation: Annotation, values: Mapping[UUID, str], keys: Mapping[UUID, str]
+) -> AnnotationOut:
+    """An annotation as the API shows it: label keys, seconds."""
+    return AnnotationOut(
+        id=annotation.id,
+        image_id=annotation.image_id,
+        author_id=annotation.author_id,
+        created_at=annotation.created_at,
+        source=Source(annotation.source),
+        values={keys[label_id]: LabelValue(value) for label_id, value in values.items()},
+        is_complete=annotation.is_complete,
+        finishes_image=annotation.finishes_image,
+        active_seconds=None if annotation.active_ms is None else annotation.active_ms / 1000,
+        arm=annotation.arm,
+        shown_model_version_id=annotation.shown_model_version_id,
+        undoes_id=annotation.undoes_id,
+    )

@@ -161,12 +161,14 @@ def resolve_keys(
 def undo(session: Session, annotation_id: UUID, *, actor_id: UUID | None) -> Annotation:
     """Append a row that takes one annotation out of force, and recompute the truth.
 
-    Raises `Conflict` when it was undone before, or is itself an undo.
+    Raises `NotFound` when its image was deleted, `Conflict` when it was undone before, or is
+    itself an undo.
     """
     undone = session.get(Annotation, annotation_id)
     if undone is None:
         raise NotFound("There is no such annotation.")
-    image_queue.lock(session, undone.project_id, [undone.image_id])
+    if not image_queue.lock(session, undone.project_id, [undone.image_id]):
+        raise NotFound("The image of this annotation was deleted.")
     if undone.undoes_id is not None:
         raise Conflict("An undo cannot be undone: annotate again instead.")
     if repository.undoing(session, annotation_id) is not None:

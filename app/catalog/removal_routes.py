@@ -62,6 +62,7 @@ def archive_label(
     if_match: IfMatch = None,
 ) -> Label:
     """What people said with it stays; nothing asks for it any more."""
+    projects.hold_project(session, project.id)
     label = projects.get_label(session, project.id, key)
     check_if_match(if_match, label.version)
     label = removal.archive_label(session, label, is_archived=True, actor_id=principal.user_id)
@@ -85,6 +86,7 @@ def unarchive_label(
     if_match: IfMatch = None,
 ) -> Label:
     """409 when its hotkey belongs to another label by now: change that one first."""
+    projects.hold_project(session, project.id)
     label = projects.get_label(session, project.id, key)
     check_if_match(if_match, label.version)
     label = removal.archive_label(session, label, is_archived=False, actor_id=principal.user_id)

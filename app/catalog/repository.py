@@ -10,8 +10,8 @@ from app.annotations.models import ImageLabel, Source
 from app.catalog.filters import ImageFilter, Knowledge, LabelFilter, Order
 from app.core.pagination import Key, Slice, fetch_slice
 from app.images.models import Image
-from app.pseudolabels.models import PseudoLabel, PseudoLabelState
-from app.pseudolabels.repository import is_decided
+from app.pseudolabels.models import PseudoLabel
+from app.pseudolabels.repository import is_waiting
 
 taken_at = func.coalesce(Image.captured_at, Image.created_at)
 SORT_COLUMNS: dict[str, tuple[ColumnElement[Any], str]] = {
@@ -76,11 +76,7 @@ def _label_condition(wanted: LabelFilter) -> ColumnElement[bool]:
 
 
 def _progress_conditions(wanted: ImageFilter) -> list[ColumnElement[bool]]:
-    suggested = exists().where(
-        PseudoLabel.image_id == Image.id,
-        PseudoLabel.state == PseudoLabelState.PENDING,
-        ~is_decided(),
-    )
+    suggested = exists().where(PseudoLabel.image_id == Image.id, is_waiting())
     stated = exists().where(ImageLabel.image_id == Image.id, ImageLabel.source != Source.AUTO)
     answers = (
         (wanted.has_pseudo_labels, suggested),

@@ -8,7 +8,7 @@ from fastapi import Query, Response
 from app.annotations import service as annotations
 from app.catalog import service
 from app.catalog.schemas import CatalogItem, ListingQuery, describe
-from app.core.errors import BadRequest, NotFound, PreconditionRequired, Stale
+from app.core.errors import BadRequest, Conflict, NotFound, PreconditionRequired, Stale
 from app.core.http.deps import IfMatch, SessionDep, check_if_match, etag
 from app.core.http.problems import responses
 from app.core.http.transactions import make_router
@@ -67,7 +67,7 @@ def get_image(
     "/{image_id}",
     summary="Delete an image",
     status_code=204,
-    responses=responses(NotFound, Stale, PreconditionRequired),
+    responses=responses(NotFound, Conflict, Stale, PreconditionRequired),
 )
 def delete_image(
     *,

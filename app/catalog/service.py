@@ -49,11 +49,10 @@ def get_entry(session: Session, project_id: UUID, image_id: UUID) -> Entry:
 
 def delete_image(session: Session, project_id: UUID, image: Image, *, actor_id: UUID) -> None:
     """Hide an image from everybody; what was suggested about it is put aside."""
-    entry = _entries(session, [image])[0]
-    pseudolabels.mark_many(
-        session, [(open_one, PseudoLabelState.SUPERSEDED) for open_one in entry.pseudo_labels]
-    )
-    if any(known.source != Source.AUTO for known in entry.truth.values()):
+    waiting = pseudolabels.lock_open(session, image.id)
+    pseudolabels.mark_many(session, [(one, PseudoLabelState.SUPERSEDED) for one in waiting])
+    known = annotations.truth(session, [image.id])[image.id].values()
+    if any(row.source != Source.AUTO for row in known):
         projects.adjust_counter(session, project_id, Counter.ANNOTATED, -1)
     images.hide(session, image, actor_id=actor_id)
 

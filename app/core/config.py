@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     purge_after_hours: float = Field(
         24.0, description="Hours after which a deleted photo leaves the disks too.", ge=0
     )
+    export_keep_hours: float = Field(
+        168.0, description="Hours for which the file of an export can be fetched.", ge=0
+    )
     sweep_seconds: float = Field(10.0, description="Time between two sweeps for lost work.", gt=0)
     token_store_bytes: int = Field(
         20 * 2**30, description="Disk budget of cached patch tokens.", ge=2**20

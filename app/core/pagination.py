@@ -70,7 +70,11 @@ def _typed(value: Any, column: SQLColumnExpression[Any]) -> Any:
     python_type = cast("ColumnElement[Any]", column).type.python_type
     if python_type is datetime:
         return datetime.fromisoformat(value)
-    return python_type(str(value))
+    text = str(value)
+    if "\0" in text:
+        raise ValueError("no row has a NUL character")
+    text.encode()  # half a surrogate pair, which no row has either, raises here
+    return python_type(text)
 
 
 def fetch_slice(

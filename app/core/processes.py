@@ -6,6 +6,7 @@ processes do (a database, a broker, the API, a worker) is the caller's business.
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+# Not structlog: a closed standard output must not become an error of its own.
+log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 
@@ -195,10 +199,19 @@ class Supervisor:
         while not stop_event.wait(interval_s):
             with self._lock:
                 for child in self.children:
-                    code = child.look_after()
-                    if code is not None:
-                        self.on_crash(child, code)
+                    self._look_after(child)
         self._all_ended.wait()
+
+    def _look_after(self, child: Supervised) -> None:
+        """No error ends the watch: the machine may have no process or memory left for a moment,
+        and the terminal that a crash is told to may be closed."""
+        try:
+            code = child.look_after()
+            if code is not None:
+                self.on_crash(child, code)
+        except Exception:
+            child.start_again_at = time.monotonic() + child.pause_s
+            log.exception("%s cannot be looked after", child.name)
 
     def stop(self, *, patience: float = 7.0) -> None:
         """End all children. `run` returns after that: its thread's end would signal those that

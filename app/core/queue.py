@@ -4,6 +4,7 @@ The rows are the outbox: a lost message costs time, never work, because the swee
 every row that waits. Only names and JSON cross to the workers; `app` never imports them.
 """
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +19,9 @@ from app.core.config import get_settings
 
 log = structlog.get_logger()
 _WAITING = "doorbells"
+
+LEFT_ALONE_SECONDS = 5.0
+_left_alone_until: dict[str, float] = {}
 
 
 class Queue(StrEnum):
@@ -34,8 +38,10 @@ class Doorbell:
 
 
 def celery_broker_url(url: str) -> str:
-    """Celery's name for a Unix-socket Redis URL; redis-py itself writes `unix://`."""
-    return url.replace("unix://", "redis+socket://", 1)
+    """Celery's name for a Unix-socket Redis URL; redis-py itself writes `unix://` and `db=`."""
+    if not url.startswith("unix://"):
+        return url
+    return url.replace("unix://", "redis+socket://", 1).replace("db=", "virtual_host=")
 
 
 @lru_cache(maxsize=4)
@@ -69,12 +75,16 @@ def _forget_after_rollback(session: Session) -> None:
 
 
 def send(bell: Doorbell) -> None:
-    """Ring now. A broker that does not answer is logged: the sweep will ring again."""
+    """Ring now. A broker that does not answer is logged, and left alone for a moment, so that a
+    request with many photos waits for it once only: the sweep will ring again."""
     broker = get_settings().broker_url
     if broker is None:
         log.warning("no broker configured", task=bell.task)
         return
+    if time.monotonic() < _left_alone_until.get(broker, 0.0):
+        return
     try:
         sender(broker).send_task(bell.task, kwargs=bell.arguments, queue=bell.queue.value)
     except Exception as error:
+        _left_alone_until[broker] = time.monotonic() + LEFT_ALONE_SECONDS
         log.warning("broker does not answer", task=bell.task, error=str(error))

@@ -9,6 +9,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from app.core.config import Settings
-from app.core.errors import NotFound, OutOfSpace
+from app.core.errors import KizuError, NotFound, OutOfSpace, Unavailable
 from app.core.ids import new_id
 
 CHUNK = 1 << 20
@@ -50,46 +51,39 @@ class Blobs:
         self._write(key, path)
 
     def get(self, key: str) -> bytes:
-        try:
+        with _readable(key):
             return bytes(obstore.get(self._backend, key).bytes())
-        except FileNotFoundError as error:
-            raise NotFound(f"Nothing is stored under {key}.") from error
 
     def stream(self, key: str) -> Iterator[bytes]:
-        try:
-            result = obstore.get(self._backend, key)
-        except FileNotFoundError as error:
-            raise NotFound(f"Nothing is stored under {key}.") from error
-        for chunk in result.stream(min_chunk_size=CHUNK):
-            yield bytes(chunk)
+        with _readable(key):
+            for chunk in obstore.get(self._backend, key).stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
 
     def size(self, key: str) -> int | None:
         """Bytes stored under `key`; None when there is nothing."""
-        try:
+        with suppress(NotFound), _readable(key):
             return int(obstore.head(self._backend, key)["size"])
-        except FileNotFoundError:
-            return None
+        return None
 
     def delete(self, key: str) -> None:
-        try:
+        with suppress(NotFound), _readable(key):
             obstore.delete(self._backend, key)
-        except FileNotFoundError:
-            return
 
     def keys(self, prefix: str) -> Iterator[str]:
-        for batch in obstore.list(self._backend, prefix=prefix):
-            for item in batch:
-                yield item["path"]
+        with _answering():
+            for batch in obstore.list(self._backend, prefix=prefix):
+                for item in batch:
+                    yield item["path"]
 
     def _write(self, key: str, content: bytes | Path) -> None:
         temporary = f"tmp/{new_id()}"
         try:
-            obstore.put(self._backend, temporary, content)
-            obstore.rename(self._backend, temporary, key)
-        except (OSError, BaseError) as error:
-            self.delete(temporary)
-            if _disk_is_full(error):
-                raise OutOfSpace("The disk is full; nothing was stored.") from error
+            with _answering():
+                obstore.put(self._backend, temporary, content)
+                obstore.rename(self._backend, temporary, key)
+        except (OSError, KizuError):
+            with suppress(Unavailable):
+                self.delete(temporary)
             raise
 
     def _ensure_space(self, needed: int) -> None:
@@ -97,6 +91,28 @@ class Blobs:
             return
         if shutil.disk_usage(self._folder).free < needed + self._min_free_bytes:
             raise OutOfSpace("The disk is nearly full; nothing was stored.")
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """What obstore met, in Kizu's words; a missing object stays a `FileNotFoundError`."""
+    try:
+        yield
+    except (OSError, BaseError) as error:
+        if _disk_is_full(error):
+            raise OutOfSpace("The disk is full; nothing was stored.") from error
+        if isinstance(error, OSError):
+            raise
+        raise Unavailable("The store of photos and files does not answer. Try again.") from error
+
+
+@contextmanager
+def _readable(key: str) -> Iterator[None]:
+    try:
+        with _answering():
+            yield
+    except FileNotFoundError as error:
+        raise NotFound(f"Nothing is stored under {key}.") from error
 
 
 def _disk_is_full(error: Exception) -> bool:

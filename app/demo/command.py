@@ -59,7 +59,11 @@ def demo(options: DemoOptions) -> None:
         raise Invalid("--labeled is a share between 0 and 1, for example 0.05.")
     console = Console(highlight=False, soft_wrap=True)
     started = time.monotonic()
-    pack = open_pack(options.pack or rendered_pack(options, console))
+    given = open_pack(options.pack or rendered_pack(options, console))
+    pack = given.with_test_photos(options.seed)
+    if pack is not given:
+        count = len(pack.of_split("test"))
+        console.print(f"The pack has no test photos: {count} of {len(pack.photos)} are drawn.")
     settings = get_settings().model_copy(
         update={"data_dir": options.data_dir, "host": "127.0.0.1", "port": free_port()}
     )

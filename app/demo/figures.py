@@ -10,11 +10,12 @@ from app.demo.scoring import Reliability
 class Round:
     """One training, scored on the pack's test photos and on its undecided training photos.
 
+    `ap` is None for a label that no test photo shows, and `map` the mean of the others.
     `gate_passed` is None where there was nothing to compare with.
     """
 
     map: float
-    ap: dict[str, float]
+    ap: dict[str, float | None]
     expected_calibration_error: float
     pseudo_labels: int
     pseudo_label_precision: float | None

@@ -30,14 +30,14 @@ def learning_curves(curves: Sequence[Sequence[tuple[float, float]]]) -> str:
     return _svg(figure)
 
 
-def average_precisions(labels: Sequence[str], rounds: Sequence[dict[str, float]]) -> str:
+def average_precisions(labels: Sequence[str], rounds: Sequence[dict[str, float | None]]) -> str:
     """Grouped bars: test average precision per label, one bar per training."""
     figure, axes = _axes("", "average precision (test)")
     width = 0.8 / len(rounds)
     for number, values in enumerate(rounds):
         places = [index + number * width for index in range(len(labels))]
         colour = ACCENT if number == len(rounds) - 1 else MUTED
-        heights = [values[label] for label in labels]
+        heights = [values[label] or 0.0 for label in labels]
         axes.bar(places, heights, width, color=colour, label=f"training {number + 1}")
     axes.set_xticks([i + 0.4 - width / 2 for i in range(len(labels))], labels, rotation=20)
     axes.set_ylim(0, 1)

@@ -9,11 +9,11 @@ Truth = NDArray[np.bool_]
 Scores = NDArray[np.float64]
 
 
-def average_precision(truth: Truth, scores: Scores) -> float:
-    """Area under the precision-recall steps; NaN without a positive. Ties share their rank's
+def average_precision(truth: Truth, scores: Scores) -> float | None:
+    """Area under the precision-recall steps; None without a positive. Ties share their rank's
     worst precision, so that a constant score gains nothing."""
     if not truth.any():
-        return float("nan")
+        return None
     order = np.argsort(-scores, kind="stable")
     hits = truth[order].cumsum()
     last_of_tie = np.append(np.diff(scores[order]) != 0, True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from app.demo.pack import Pack, Photo
 from app.demo.people import Person
 from app.demo.scoring import Truth, average_precision, reliability
 
-UPLOAD_BATCH = 50
+UPLOAD_PHOTOS, UPLOAD_BYTES = 50, 64 * 2**20
 LEASE_BATCH = 20
 # Enough photos to measure with, and no more than that: people label each of them.
 EVALUATION_PHOTOS, LEAST_EVALUATION_RATE, MOST_EVALUATION_RATE = 75, 0.05, 0.25
@@ -122,18 +123,17 @@ class Story:
 
     def _upload(self) -> None:
         """The pack's test photos go into the vault; of the others the service draws some."""
-        photos = list(self._pack.photos)
-        with self._bar("Uploading", len(photos)) as advance:
-            for first in range(0, len(photos), UPLOAD_BATCH):
-                self._upload_batch(photos[first : first + UPLOAD_BATCH])
-                advance(len(photos[first : first + UPLOAD_BATCH]))
+        with self._bar("Uploading", len(self._pack.photos)) as advance:
+            for batch in self._pack.batches(most_photos=UPLOAD_PHOTOS, most_bytes=UPLOAD_BYTES):
+                self._upload_batch(batch)
+                advance(len(batch))
         self._figures.images = len(self._photos)
 
-    def _upload_batch(self, photos: list[Photo]) -> None:
-        files = [(photo.file, content) for photo, content in self._pack.read(photos)]
-        captures = [{"split": "test"} if p.split == "test" else {} for p in photos]
+    def _upload_batch(self, batch: list[tuple[Photo, bytes]]) -> None:
+        files = [(photo.file, content) for photo, content in batch]
+        captures = [{"split": "test"} if p.split == "test" else {} for p, _ in batch]
         answer = self._team.engineer.upload(f"{self.project_path}/images", files, captures)
-        for photo, item in zip(photos, answer["items"], strict=True):
+        for (photo, _), item in zip(batch, answer["items"], strict=True):
             if item["status"] == "created":
                 self._photos[item["image"]["id"]] = photo
                 self._splits[item["image"]["id"]] = item["image"]["split"]
@@ -261,13 +261,13 @@ class Story:
         }
         truth, scores = self._test_matrices()
         ap = {
-            key: round(average_precision(truth[:, column], scores[:, column]), 4)
+            key: average_precision(truth[:, column], scores[:, column])
             for column, key in enumerate(self._pack.classes)
         }
         count, precision, recall = self._pseudo_label_quality(version_id)
         return Round(
-            map=round(float(np.nanmean(list(ap.values()))), 4),
-            ap=ap,
+            map=round(fmean(value for value in ap.values() if value is not None), 4),
+            ap={key: None if value is None else round(value, 4) for key, value in ap.items()},
             expected_calibration_error=round(
                 reliability(truth.ravel(), scores.ravel()).expected_error, 4
             ),

@@ -108,15 +108,16 @@ def recognize(bundle: Bundle, name: str) -> Format | None:
     return Format.CSV_WIDE if csv_wide.NAME_COLUMN in header else None
 
 
-def read_table(bundle: Bundle, table: TableFile) -> Table:
+def read_table(bundle: Bundle, table: TableFile, *, unlisted_absent: bool = False) -> Table:
     """Raises `Invalid` when the file as a whole cannot be read."""
     opener = bundle.opener(table.name)
+    if table.format is Format.CSV_LONG:
+        return csv_long.read(opener, unlisted_absent=unlisted_absent)
     if table.format is Format.PACK:
         classes = f"{table.root}{pack.CLASSES_FILE}"
         has_classes = classes in bundle.names
         return pack.read(opener, bundle.opener(classes) if has_classes else None)
     readers = {
-        Format.CSV_LONG: csv_long.read,
         Format.CSV_WIDE: csv_wide.read,
         Format.COCO: coco.read,
         Format.LABEL_STUDIO: label_studio.read,

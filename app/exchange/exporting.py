@@ -105,16 +105,20 @@ def _entries(source: Source, labels: Sequence[Label]) -> Iterator[Entry]:
     total = repository.count_photos(session, project.id, wanted.split)
     done = 0
     for batch in repository.stream_photos(session, project.id, wanted.split):
-        states = _states(session, [row.id for row in batch], keys, wanted)
+        ids = [row.id for row in batch]
+        truth = repository.truth_of(session, ids)
+        states, seconds = _states(session, ids, truth, keys, wanted), _active_seconds(truth)
         for row in batch:
             source.on_progress(done / max(total, 1), JobStage.WRITE_FILE)
-            record = record_of(row, states[row.id], active=keys.values())
+            record = record_of(row, states[row.id], seconds.get(row.id), active=keys.values())
             if record.is_complete or not wanted.only_complete:
                 yield record, row
             done += 1
 
 
-def record_of(row: PhotoRow, states: dict[str, LabelState], active: Iterable[str]) -> Record:
+def record_of(
+    row: PhotoRow, states: dict[str, LabelState], seconds: float | None, active: Iterable[str]
+) -> Record:
     stated = {key for key, state in states.items() if state.is_stated}
     active = set(active)
     return Record(
@@ -125,11 +129,30 @@ def record_of(row: PhotoRow, states: dict[str, LabelState], active: Iterable[str
         sha256=row.sha256,
         width=row.width,
         height=row.height,
+        active_seconds=seconds,
     )
 
 
+def _active_seconds(truth: Iterable[TruthRow]) -> dict[UUID, float]:
+    """Per photo, the time of the annotations that people's word on it rests on, if all have one."""
+    spent: dict[UUID, dict[UUID, float | None]] = defaultdict(dict)
+    for row in truth:
+        if row.source == Origin.HUMAN:
+            seconds = None if row.active_ms is None else row.active_ms / 1000
+            spent[row.image_id][row.annotation_id] = seconds
+    return {
+        image_id: sum(filter(None, times.values()))
+        for image_id, times in spent.items()
+        if None not in times.values()
+    }
+
+
 def _states(
-    session: Session, image_ids: Sequence[UUID], keys: dict[UUID, str], wanted: ExportIn
+    session: Session,
+    image_ids: Sequence[UUID],
+    truth: Iterable[TruthRow],
+    keys: dict[UUID, str],
+    wanted: ExportIn,
 ) -> dict[UUID, dict[str, LabelState]]:
     """Per photo, what is known by the key of each label, in the order of the labels."""
     by_label: dict[UUID, dict[UUID, LabelState]] = defaultdict(dict)
@@ -139,7 +162,7 @@ def _states(
             by_label[suggestion.image_id][suggestion.label_id] = _suggested(suggestion)
         else:
             accepted[suggestion.image_id, suggestion.label_id] = suggestion
-    for row in repository.truth_of(session, image_ids):
+    for row in truth:
         if row.source != Origin.AUTO:
             by_label[row.image_id][row.label_id] = _stated(row)
         elif wanted.include_pseudo_labels:

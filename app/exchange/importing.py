@@ -18,14 +18,14 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from app.core.errors import Invalid, KizuError, OutOfSpace
+from app.core.errors import Invalid, KizuError, OutOfSpace, Unavailable
 from app.core.multipart import ReceivedFile, plain_name
 from app.core.storage import ObjectStore
 from app.exchange.bundles import DAMAGED, Bundle, is_photo
 from app.exchange.detection import TableFile, find_tables, read_table
 from app.exchange.labels import create_missing
 from app.exchange.names import FileIndex
-from app.exchange.records import DeclaredLabel, Record
+from app.exchange.records import DeclaredLabel, Record, Table
 from app.exchange.schemas import ImportOptions, ImportReport
 from app.exchange.stating import Reading, state
 from app.images import service as images
@@ -115,13 +115,17 @@ class _Import:
         survey = Survey(find_tables(self._bundle, self._options.format))
         for table in survey.tables:
             self._site.on_progress(0.0, JobStage.READ_FILE)
-            found = read_table(self._bundle, table)
+            found = self._read(table)
             survey.declared[table.name] = found.labels
             for number, _ in enumerate(found.rows):
                 if number % BATCH == 0:
                     self._site.on_progress(0.0, JobStage.READ_FILE)
                 survey.rows += 1
         return survey
+
+    def _read(self, table: TableFile) -> Table:
+        unlisted_absent = self._options.unlisted_absent is True
+        return read_table(self._bundle, table, unlisted_absent=unlisted_absent)
 
     def _take_table(
         self,
@@ -132,7 +136,7 @@ class _Import:
     ) -> int:
         """Import the rows of one table; returns how many rows are done with it."""
         self._create_labels(declared or ())
-        rows = read_table(self._bundle, table).rows
+        rows = self._read(table).rows
         while batch := list(islice(rows, BATCH)):
             files = [
                 index.find(row.file_name, root=table.root) if isinstance(row, Record) else None
@@ -212,7 +216,7 @@ class _Import:
         self._tell(len(self._uploaded))
         try:
             self._uploaded[name] = self._receive(name, split)
-        except OutOfSpace:
+        except (OutOfSpace, Unavailable):
             raise
         except KizuError as error:
             self._uploaded[name] = None

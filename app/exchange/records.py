@@ -45,7 +45,9 @@ class LabelState:
 
 @dataclass(frozen=True)
 class Record:
-    """One photo. `is_complete`: of the labels that the file declares, those unnamed are absent."""
+    """One photo. `is_complete`: of the labels that the file declares, those unnamed are absent.
+    `active_seconds`: what people needed for it, where all of that was timed.
+    """
 
     file_name: str
     states: Mapping[str, LabelState] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Record:
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
+    active_seconds: float | None = None
 
     def of_value(self, value: LabelValue, *, stated: bool = True) -> list[str]:
         """The labels of which people (or, `stated=False`, models) say this value."""

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from app.annotations.models import Annotation, ImageLabel
 from app.identity.models import User
 from app.images.models import Image, ImageState
+from app.jobs.models import Job, JobKind, JobState
+from app.jobs.service import ENDED
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.training.models import ModelVersion
 
@@ -39,6 +41,8 @@ class TruthRow:
     label_id: UUID
     value: str
     source: str
+    annotation_id: UUID
+    active_ms: int | None
     decided_at: datetime
     reviewer: str | None
 
@@ -51,6 +55,27 @@ class SuggestionRow:
     state: str
     confidence: float
     model_version: int
+
+
+def lock_jobs_with_files(session: Session, moment: datetime, *, limit: int) -> Sequence[Job]:
+    """Ended imports and exports whose files nobody needs: all but exports that succeeded after
+    `moment`. They are held until the transaction ends; those that somebody else holds are left."""
+    needless = or_(
+        Job.state != JobState.SUCCEEDED, Job.kind == JobKind.IMPORT, Job.finished_at < moment
+    )
+    found = (
+        select(Job)
+        .where(
+            Job.kind.in_((JobKind.IMPORT, JobKind.EXPORT)),
+            Job.state.in_(ENDED),
+            Job.files_removed_at.is_(None),
+            needless,
+        )
+        .order_by(Job.finished_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(found).all()
 
 
 def find_by_names(
@@ -105,7 +130,7 @@ def truth_of(session: Session, image_ids: Collection[UUID]) -> list[TruthRow]:
     """What is known about each label of these photos, who said it and when."""
     columns = (ImageLabel.image_id, ImageLabel.label_id, ImageLabel.value, ImageLabel.source)
     statement = (
-        select(*columns, Annotation.created_at, User.email)
+        select(*columns, Annotation.id, Annotation.active_ms, Annotation.created_at, User.email)
         .join(Annotation, Annotation.id == ImageLabel.annotation_id)
         .outerjoin(User, User.id == Annotation.author_id)
         .where(_among(ImageLabel.image_id, image_ids))

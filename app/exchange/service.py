@@ -5,15 +5,17 @@ The work is done in a job, or by `kizu import` and `kizu export` in a terminal; 
 """
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.core.clock import now
 from app.core.errors import Conflict, NotFound
 from app.core.multipart import ReceivedFile
 from app.core.storage import ObjectStore
-from app.exchange import exporting, importing
+from app.exchange import exporting, importing, repository
 from app.exchange.bundles import opened
 from app.exchange.exporting import Source, Written
 from app.exchange.importing import Site
@@ -22,6 +24,8 @@ from app.jobs import service as jobs
 from app.jobs.contracts import ExportPayload, ImportPayload
 from app.jobs.models import Job, JobKind, JobState
 from app.projects.models import Project
+
+CLEARED_AT_ONCE = 50
 
 
 def request_import(
@@ -113,3 +117,14 @@ def finished_export(session: Session, project_id: UUID, job_id: UUID) -> ExportR
     if job.state != JobState.SUCCEEDED or job.result is None:
         raise Conflict(f"The export is {job.state}; its file is there once it has succeeded.")
     return ExportResult.model_validate(job.result)
+
+
+def remove_files(session: Session, store: ObjectStore, keep: timedelta) -> None:
+    """Delete what some ended imports and exports left; an export's file once it is older than
+    `keep`. Jobs that were cancelled or given up while they waited had no worker to tidy up."""
+    jobs_to_clear = repository.lock_jobs_with_files(session, now() - keep, limit=CLEARED_AT_ONCE)
+    for job in jobs_to_clear:
+        for key in list(store.keys(f"jobs/{job.id}")):
+            store.delete(key)
+        job.files_removed_at = now()
+    session.flush()

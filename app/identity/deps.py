@@ -1,4 +1,4 @@
-"""The auth rule of a route: `CanRead`, `CanReview`, `CanManage`, `CanAdminister`.
+"""The auth rule of a route: `CanRead`, `CanReview`, `CanManage`, `CanAdminister`, `InPerson`.
 
 Also the `Idempotency-Key` of routes that create, which is kept per user and route.
 """
@@ -58,6 +58,14 @@ def refuse_foreign_sites(request: Request) -> None:
 
 
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
+
+
+def principal_in_person(principal: PrincipalDep) -> Principal:
+    principal.ensure_in_person()
+    return principal
+
+
+InPerson = Annotated[Principal, Depends(principal_in_person)]
 
 
 def require(permission: Permission) -> Callable[[Principal], Principal]:

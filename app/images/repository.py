@@ -1,5 +1,6 @@
 """The SQL of images: one row per photo of a project; deleted ones are never seen from outside."""
 
+import hashlib
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,16 @@ from app.images.models import Image, ImageState
 def lock_content(session: Session, sha256: str) -> None:
     """Hold this content until the transaction ends: nobody stores or purges it meanwhile."""
     session.execute(select(func.pg_advisory_xact_lock(int(sha256[:15], 16))))
+
+
+def lock_lot(session: Session, project_id: UUID, lot: str) -> None:
+    """Hold the groups of this lot until the transaction ends: nobody else adds to them meanwhile.
+
+    Taken after the content's lock, never before: who holds a lot waits for no content.
+    """
+    digest = hashlib.sha256(f"{project_id}/{lot}".encode()).hexdigest()
+    # Below zero, where no content has its lock.
+    session.execute(select(func.pg_advisory_xact_lock(-1 - int(digest[:15], 16))))
 
 
 def add(session: Session, values: dict[str, Any]) -> UUID | None:

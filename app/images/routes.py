@@ -14,6 +14,7 @@ from app.core.config import Settings
 from app.core.db import transaction
 from app.core.errors import (
     BadRequest,
+    Conflict,
     Invalid,
     KizuError,
     NotFound,
@@ -21,6 +22,7 @@ from app.core.errors import (
     PreconditionRequired,
     Stale,
     TooLarge,
+    Unavailable,
 )
 from app.core.http.deps import IfMatch, SessionDep, SettingsDep, StoreDep, check_if_match, etag
 from app.core.http.problems import responses
@@ -87,7 +89,7 @@ IfNoneMatch = Annotated[str | None, Header(description="The ETag of the copy you
     responses={
         200: {"model": UploadOut, "description": "All of these photos were there already"},
         207: {"model": UploadOut, "description": "Some files were rejected; each says why"},
-        **responses(NotFound, BadRequest, TooLarge, OutOfSpace),
+        **responses(NotFound, Conflict, BadRequest, TooLarge, OutOfSpace),
     },
     openapi_extra=UPLOAD_FORM,
 )
@@ -130,12 +132,12 @@ class Reception:
         self._project = project
 
     def store_all(self, uploads: Iterable[tuple[ReceivedFile, Capture]]) -> list[UploadItem]:
-        """Raises `OutOfSpace` naming, in `items`, what was stored before the disk was full."""
+        """Raises `OutOfSpace` or `Unavailable` naming, in `items`, what was stored before."""
         items: list[UploadItem] = []
         for file, capture in uploads:
             try:
                 items.append(self._store_one(file, capture))
-            except OutOfSpace as error:
+            except (OutOfSpace, Unavailable) as error:
                 error.extra["items"] = [item.model_dump(mode="json") for item in items]
                 raise
             except KizuError as error:
@@ -258,7 +260,7 @@ def _bytes(store: Blobs, image: Image, rendition: Rendition, if_none_match: str 
     "/{image_id}",
     summary="Correct where and when a photo was taken",
     response_model=ImageOut,
-    responses=responses(NotFound, Stale, PreconditionRequired),
+    responses=responses(NotFound, Conflict, Stale, PreconditionRequired),
 )
 def edit(
     *,

@@ -21,7 +21,7 @@ class CaptureFields(BaseModel):
     lot: Word | None = Field(None, examples=["2026-11-A"])
     part: Word | None = Field(None, examples=["PCB-1234"])
     captured_at: datetime | None = Field(
-        None, description="Without a zone it is the project's local time."
+        None, description="Without a zone it is the project's local time. Years 1900 to 9998."
     )
 
 

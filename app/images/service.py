@@ -6,7 +6,7 @@ to `catalog`; decoding belongs to the workers.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.core import audit, queue
 from app.core.clock import now
-from app.core.errors import NotFound
+from app.core.errors import Invalid, NotFound
 from app.core.ids import new_id
 from app.core.multipart import ReceivedFile
 from app.core.queue import Queue
@@ -31,6 +31,9 @@ from app.projects.models import Counter, Project
 
 INGEST_TASK = "worker.tasks.ingest.ingest_image"
 STUCK_AFTER = timedelta(seconds=60)
+# A day away from the years that Python cannot name, so that every time zone can.
+EARLIEST_CAPTURE = datetime(1900, 1, 1, tzinfo=UTC)
+CAPTURE_END = datetime(9999, 1, 1, tzinfo=UTC)
 STATE_COUNTERS = {ImageState.READY: Counter.READY, ImageState.REJECTED: Counter.REJECTED}
 
 
@@ -103,6 +106,8 @@ def receive_upload(
 def _add_row(
     session: Session, project: Project, *, file: ReceivedFile, header: Header, capture: Capture
 ) -> UUID | None:
+    if capture.lot is not None:
+        repository.lock_lot(session, project.id, capture.lot)
     image_id = new_id()
     group = _group(session, project, image_id, capture.lot)
     split = capture.split
@@ -122,7 +127,7 @@ def _add_row(
         "camera": capture.camera,
         "lot": capture.lot,
         "part": capture.part,
-        "captured_at": _localized(capture.captured_at, project),
+        "captured_at": _stated_moment(capture.captured_at, project),
         "details": dict(capture.details),
     }
     return repository.add(session, values)
@@ -140,11 +145,20 @@ def _group(session: Session, project: Project, image_id: UUID, lot: str | None) 
     return newest
 
 
-def _localized(moment: datetime | None, project: Project) -> datetime | None:
-    """Cameras write times without a zone; they mean the factory's."""
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=ZoneInfo(project.time_zone))
+def _localized(moment: datetime, project: Project) -> datetime | None:
+    """Cameras write times without a zone; they mean the factory's. None when nobody took photos
+    then: PostgreSQL would keep such a time, but nobody could read the row again."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(project.time_zone))
+    return moment if EARLIEST_CAPTURE <= moment < CAPTURE_END else None
+
+
+def _stated_moment(moment: datetime | None, project: Project) -> datetime | None:
+    """What a person says about when a photo was taken."""
+    localized = _localized(moment, project) if moment else None
+    if moment and localized is None:
+        raise Invalid(f"A photo cannot have been taken at {moment.isoformat()} (captured_at).")
+    return localized
 
 
 def ring_ingest(session: Session, image_id: UUID) -> None:
@@ -193,7 +207,8 @@ def mark_ready(session: Session, project: Project, image_id: UUID, findings: Fin
     }
     if image is not None:
         values["details"] = {**findings.details, **image.details}
-        values["captured_at"] = image.captured_at or _localized(findings.captured_at, project)
+        taken_at = _localized(findings.captured_at, project) if findings.captured_at else None
+        values["captured_at"] = image.captured_at or taken_at
     return _settle(session, image_id, values)
 
 
@@ -241,7 +256,7 @@ def edit_metadata(
     """Change where and when a photo was taken. Its split stays: it was drawn on arrival."""
     before = {name: getattr(image, name) for name in changes}
     for name, value in changes.items():
-        setattr(image, name, _localized(value, project) if name == "captured_at" else value)
+        setattr(image, name, _stated_moment(value, project) if name == "captured_at" else value)
     image.version += 1
     session.flush()
     audit.record(

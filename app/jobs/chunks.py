@@ -4,7 +4,7 @@ While its chunks are at work the job itself is running without a lease. Everythi
 it locks the job's row before the chunk's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,11 +29,17 @@ class ChunkKey:
 
 
 def share_out(
-    session: Session, job: Job, payloads: Sequence[dict[str, Any]], result: dict[str, Any]
+    session: Session,
+    job: Job,
+    payloads: Sequence[dict[str, Any]],
+    *,
+    result: dict[str, Any],
+    stage: str,
 ) -> None:
     """Let chunk tasks do the rest of a job that this worker holds; `result` is kept for them."""
     repository.add_chunks(session, job.id, payloads)
     job.result = result
+    job.stage = stage
     job.lease_owner = None
     job.lease_expires_at = None
     session.flush()
@@ -56,6 +62,7 @@ def claim(session: Session, job_id: UUID, number: int, terms: Terms) -> tuple[Jo
         service.fail(session, job, service.given_up(chunk.attempts))
         return None
     chunk.state = JobState.RUNNING
+    chunk.progress = 0.0
     chunk.attempts += 1
     chunk.fencing_token += 1
     chunk.lease_owner = terms.owner
@@ -82,9 +89,19 @@ def hold_with_job(session: Session, key: ChunkKey, lease: timedelta) -> tuple[Jo
     return job, hold(session, key, lease)
 
 
-def renew(session: Session, key: ChunkKey, lease: timedelta) -> bool | None:
-    """Extend the lease; whether to cancel, or None when the lease is lost."""
-    return repository.renew_chunk(session, key.job_id, key.number, key.token, lease=lease)
+def renew(
+    session: Session, key: ChunkKey, lease: timedelta, news: Mapping[str, Any]
+) -> bool | None:
+    """Extend the lease and note progress; whether to cancel, or None when the lease is lost."""
+    answer = repository.renew_chunk(
+        session, key.job_id, key.number, key.token, lease=lease, news=news
+    )
+    if answer is not None and news:
+        # The chunk is held here, so the job's row is not waited for; the next news counts too.
+        job = repository.lock_at_once(session, key.job_id, Job.state == JobState.RUNNING)
+        if job is not None:
+            _note_progress(session, job)
+    return answer
 
 
 def succeed(
@@ -96,25 +113,27 @@ def succeed(
 ) -> None:
     """Finish a chunk; the last one ends the job, in the same transaction."""
     chunk.result = result
+    chunk.progress = 1.0
     _give_back(chunk, JobState.SUCCEEDED)
     session.flush()
     counts = repository.count_chunks(session, job.id)
-    total, done = sum(counts.values()), counts[JobState.SUCCEEDED]
     if job.cancel_requested:
         _settle(session, job)
-    elif done == total:
+    elif set(counts) == {JobState.SUCCEEDED}:
         if on_job_success is not None:
             on_job_success(session, job, repository.chunk_results(session, job.id))
         service.succeed(session, job, job.result)
     else:
-        _note_progress(session, job, done, total)
+        _note_progress(session, job)
 
 
-def _note_progress(session: Session, job: Job, done: int, total: int) -> None:
-    job.progress = done / total
-    if job.started_at is not None:
+def _note_progress(session: Session, job: Job) -> None:
+    """The mean over all chunks, and what is left if it goes on as since the start."""
+    done = repository.mean_chunk_progress(session, job.id)
+    job.progress = done
+    if job.started_at is not None and done > 0:
         seconds = (repository.clock(session) - job.started_at).total_seconds()
-        job.eta_seconds = round(max(seconds, 0.0) / done * (total - done), 1)
+        job.eta_seconds = round(max(seconds, 0.0) / done * (1 - done), 1)
 
 
 def fail(session: Session, job: Job, chunk: JobChunk, error: dict[str, Any]) -> None:

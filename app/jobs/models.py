@@ -50,6 +50,11 @@ class Job(Identified, Leased, Base):
             "created_at",
             postgresql_where=text("state IN ('queued', 'running')"),
         ),
+        Index(
+            "ix_job_with_files",
+            "finished_at",
+            postgresql_where=text("files_removed_at IS NULL AND kind IN ('import', 'export')"),
+        ),
     )
 
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id"))
@@ -65,6 +70,7 @@ class Job(Identified, Leased, Base):
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    files_removed_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
@@ -75,6 +81,7 @@ class JobChunk(Leased, Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    progress: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))
 
 
 class JobLogLine(Base):

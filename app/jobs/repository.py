@@ -46,6 +46,16 @@ def lock(session: Session, job_id: UUID, *conditions: ColumnElement[bool]) -> Jo
     )
 
 
+def lock_at_once(session: Session, job_id: UUID, *conditions: ColumnElement[bool]) -> Job | None:
+    """As `lock`, but None also when somebody has it: for whoever holds a chunk already."""
+    return session.scalar(
+        select(Job)
+        .where(Job.id == job_id, *conditions)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+
+
 def listing(
     session: Session,
     conditions: Mapping[str, Any],
@@ -152,7 +162,13 @@ def lock_chunk(
 
 
 def renew_chunk(
-    session: Session, job_id: UUID, number: int, token: int, *, lease: timedelta
+    session: Session,
+    job_id: UUID,
+    number: int,
+    token: int,
+    *,
+    lease: timedelta,
+    news: Mapping[str, Any],
 ) -> bool | None:
     """As `renew`; also lost once the whole job has ended."""
     return session.scalar(
@@ -165,7 +181,7 @@ def renew_chunk(
             Job.id == JobChunk.job_id,
             Job.state == JobState.RUNNING,
         )
-        .values(lease_expires_at=func.clock_timestamp() + lease)
+        .values(lease_expires_at=func.clock_timestamp() + lease, **news)
         .returning(Job.cancel_requested)
         .execution_options(synchronize_session=False)
     )
@@ -189,6 +205,11 @@ def count_chunks(session: Session, job_id: UUID) -> dict[JobState, int]:
         .group_by(JobChunk.state)
     )
     return {JobState(state): count for state, count in session.execute(counts)}
+
+
+def mean_chunk_progress(session: Session, job_id: UUID) -> float:
+    mean = select(func.avg(JobChunk.progress)).where(JobChunk.job_id == job_id)
+    return float(session.scalar(mean) or 0.0)
 
 
 def has_chunk_at_work(session: Session, job_id: UUID) -> bool:

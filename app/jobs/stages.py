@@ -13,6 +13,7 @@ class JobStage(StrEnum):
     EVALUATE = "Evaluating"
     SAVE = "Saving the model"
     COMPARE = "Comparing with the live version"
+    PREDICT = "Predicting"
     READ_FILE = "Reading the file"
     IMPORT = "Importing"
     WRITE_FILE = "Writing the file"

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
 from app.annotations.models import Annotation, AnnotationLabel, ImageLabel, LabelValue, Source
-from app.annotations.repository import is_in_force
+from app.annotations.repository import is_in_force, was_undone
 from app.images.models import Arm
 from app.projects.models import Label
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
@@ -74,13 +74,13 @@ def finished_images(session: Session, period: Period) -> Iterator[FinishedImage]
             Annotation.finishes_image,
             Annotation.source == Source.HUMAN,
             is_in_force(),
+            ~_lost_a_label(),
         )
         .ext(distinct_on(Annotation.image_id))
         .order_by(Annotation.image_id, Annotation.created_at)
         .subquery()
     )
     step = aliased(Annotation)
-    undoing = aliased(Annotation)
     steps = (
         select(
             period.bucket_of(first.c.created_at).label("bucket"),
@@ -98,8 +98,7 @@ def finished_images(session: Session, period: Period) -> Iterator[FinishedImage]
             (step.image_id == first.c.image_id)
             & (step.created_at <= first.c.created_at)
             & (step.source == Source.HUMAN)
-            & step.undoes_id.is_(None)
-            & ~exists().where(undoing.undoes_id == step.id),
+            & is_in_force(step),
         )
         .where(period.covers(first.c.created_at))
         .group_by(*first.c)
@@ -113,6 +112,31 @@ def finished_images(session: Session, period: Period) -> Iterator[FinishedImage]
             arm=row.arm if row.is_one_arm else None,
             seconds=float(row.active_ms) / 1000 if row.is_timed else None,
         )
+
+
+def _lost_a_label() -> ColumnElement[bool]:
+    """An older statement that it built on was undone since, and of a label that one named nobody
+    had stated anything else by then: it did not finish the image after all."""
+    undone, held = aliased(Annotation), aliased(Annotation)
+    lost, kept = aliased(AnnotationLabel), aliased(AnnotationLabel)
+    is_held = exists().where(
+        held.image_id == Annotation.image_id,
+        held.created_at <= Annotation.created_at,
+        held.source != Source.AUTO,
+        is_in_force(held),
+        kept.annotation_id == held.id,
+        kept.label_id == lost.label_id,
+    )
+    return exists().where(
+        undone.image_id == Annotation.image_id,
+        undone.created_at < Annotation.created_at,
+        undone.source != Source.AUTO,
+        was_undone(undone),
+        lost.annotation_id == undone.id,
+        Label.id == lost.label_id,
+        Label.archived_at.is_(None),
+        ~is_held.correlate(Annotation, lost),
+    )
 
 
 def decision_counts(session: Session, period: Period) -> list[DecisionCount]:

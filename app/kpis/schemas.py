@@ -144,8 +144,8 @@ class KpisOut(BaseModel):
     time_saved: TimeSavedOut | None = Field(description="Null until a control image was reviewed.")
     acceptance_rate: ShareOut | None
     finished_images: int
-    images_per_hour: float | None = Field(description="Per hour of active time.")
-    active_hours: float
+    images_per_hour: float | None = Field(description="Timed ones, per hour of their time.")
+    active_hours: float = Field(description="All reported time, whatever it was for.")
     labels: list[LabelQualityOut]
     detection_gain: DetectionGainOut
     agreement: AgreementOut | None

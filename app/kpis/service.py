@@ -33,6 +33,8 @@ from app.projects.models import Counter, Label, Project
 from app.reviews.models import Verdict
 
 DEFAULT_DAYS = 30
+# A day more, thirty days less, or the same moment in another zone: all must remain a date.
+YEARS = range(2, 9999)
 BLIND_ARMS = (Arm.CONTROL, Arm.AUDIT)
 
 
@@ -42,7 +44,7 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
     images = list(repository.finished_images(session, period))
     decisions = repository.decision_counts(session, period)
     labels = projects.list_labels(session, project.id, include_archived=True)
-    active_seconds = repository.active_ms(session, period) / 1000
+    seconds = [image.seconds for image in images if image.seconds is not None]
     saved = formulas.time_saved(
         timed(images, Arm.CONTROL),
         timed(images, Arm.ASSISTED),
@@ -58,8 +60,8 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
         time_saved=_in_money(saved, project),
         acceptance_rate=acceptance(decisions),
         finished_images=len(images),
-        images_per_hour=formulas.throughput(len(images), active_seconds),
-        active_hours=active_seconds / 3600,
+        images_per_hour=formulas.throughput(len(seconds), sum(seconds)),
+        active_hours=repository.active_ms(session, period) / 3_600_000,
         labels=[_quality(label, decisions) for label in labels],
         detection_gain=_detection_gain(session, project, labels),
         agreement=_agreement(session, period),
@@ -70,6 +72,8 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
 
 def period_of(project: Project, query: KpiQuery) -> Period:
     """The moments that the query's days mean in the project's time zone."""
+    if any(day is not None and day.year not in YEARS for day in (query.start, query.end)):
+        raise Invalid(f"`from` and `to` must lie in the years {YEARS[0]} to {YEARS[-1]}.")
     zone = ZoneInfo(project.time_zone)
     end = query.end if query.end is not None else now().astimezone(zone).date()
     until = _moment(end, zone, days=1)
@@ -183,7 +187,7 @@ def _detection_gain(
         live_version=live.number if live else None,
         map=gain("map"),
         labels=[
-            LabelGainOut(label=x.key, ap=gain("ap", x.key), recall=gain("recall", x.key))
+            LabelGainOut(label=x.key, ap=gain("ap", str(x.id)), recall=gain("recall", str(x.id)))
             for x in labels
         ],
     )

@@ -191,13 +191,22 @@ def edit_label(
     "/projects/{slug}/label-order",
     summary="Put the labels into another order",
     response_model=Page[LabelOut],
-    responses=responses(NotFound, Conflict),
+    responses=EDIT_ERRORS,
 )
 def order_labels(
-    project: ProjectDep, body: LabelOrder, session: SessionDep, principal: CanManage
+    *,
+    project: ProjectDep,
+    body: LabelOrder,
+    session: SessionDep,
+    principal: CanManage,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> Page[LabelOut]:
-    """The first nine are chosen by their number at the desk."""
+    """The first nine are chosen by their number at the desk. The ETag is the project's."""
+    project = service.hold_project(session, project.id)
+    check_if_match(if_match, project.version)
     labels = service.order_labels(session, project, body.keys, actor_id=principal.user_id)
+    response.headers["etag"] = etag(project.version)
     return Page(items=[LabelOut.model_validate(label) for label in labels], next_cursor=None)
 
 

@@ -237,8 +237,9 @@ def archive_label(
 def order_labels(
     session: Session, project: Project, keys: Sequence[str], *, actor_id: UUID | None
 ) -> list[Label]:
-    """Put the active labels into this order. Raises `Invalid` unless each is named once."""
-    hold_project(session, project.id)
+    """Put the active labels into this order, which is the project's. Raises `Invalid` unless each
+    is named once."""
+    project = hold_project(session, project.id)
     labels = {label.key: label for label in list_labels(session, project.id)}
     if sorted(keys) != sorted(labels):
         raise Invalid("An order names every label that is not archived, once.")
@@ -249,6 +250,7 @@ def order_labels(
         if labels[key].position != position:
             labels[key].position = position
             labels[key].version += 1
+    project.version += 1
     session.flush()
     _record(
         session,

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Uuid,
+    and_,
     bindparam,
     exists,
     func,
@@ -19,13 +20,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.annotations.models import ImageLabel, LabelValue, Source
 from app.core.clock import now
 from app.core.ids import new_id
 from app.core.pagination import Key, Slice, fetch_slice
 from app.images.models import Image, ImageState, Split
+from app.projects.models import Label, Project
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
 from app.pseudolabels.rows import PredictionRow, Proposal
 
@@ -159,10 +161,32 @@ def is_decided() -> ColumnElement[bool]:
     )
 
 
+def is_assisted() -> ColumnElement[bool]:
+    """Its image is not in the control arm, which is reviewed without suggestions, or nothing
+    could be measured against it."""
+    image = aliased(Image)
+    in_arm = exists().where(
+        image.id == PseudoLabel.image_id,
+        Project.id == PseudoLabel.project_id,
+        image.arm_draw >= Project.control_rate,
+    )
+    return in_arm.correlate(PseudoLabel)
+
+
+def is_waiting() -> ColumnElement[bool]:
+    """People may see it, and nobody has answered it."""
+    return and_(PseudoLabel.state == PseudoLabelState.PENDING, ~is_decided(), is_assisted())
+
+
+def find_visible(session: Session, project_id: UUID, pseudo_label_id: UUID) -> PseudoLabel | None:
+    one = _by_ids(project_id, [pseudo_label_id])
+    return session.scalar(one.where(is_assisted() | is_decided()))
+
+
 def pending_of_images(session: Session, image_ids: Collection[UUID]) -> list[PseudoLabel]:
     waiting = (
         select(PseudoLabel)
-        .where(_of_images(image_ids), PseudoLabel.state == PseudoLabelState.PENDING, ~is_decided())
+        .where(_of_images(image_ids), is_waiting())
         .order_by(PseudoLabel.confidence.desc(), PseudoLabel.id)
     )
     return list(session.scalars(waiting))
@@ -195,7 +219,7 @@ def lock_open(session: Session, image_id: UUID) -> list[PseudoLabel]:
     return list(session.scalars(held))
 
 
-def _by_ids(project_id: UUID, pseudo_label_ids: Collection[UUID]) -> Select[Any]:
+def _by_ids(project_id: UUID, pseudo_label_ids: Collection[UUID]) -> Select[PseudoLabel]:
     wanted = PseudoLabel.id == func.any(bindparam(None, list(pseudo_label_ids), ARRAY(Uuid)))
     return (
         select(PseudoLabel)
@@ -204,13 +228,43 @@ def _by_ids(project_id: UUID, pseudo_label_ids: Collection[UUID]) -> Select[Any]
     )
 
 
-def has_open(session: Session, image_id: UUID, label_id: UUID) -> bool:
-    waiting = select(PseudoLabel.id).where(
-        PseudoLabel.image_id == image_id,
-        PseudoLabel.label_id == label_id,
-        PseudoLabel.state == PseudoLabelState.PENDING,
+def lock_closed_since(
+    session: Session, image_id: UUID, label_ids: Collection[UUID], moment: datetime
+) -> list[PseudoLabel]:
+    closed = (
+        select(PseudoLabel)
+        .where(
+            PseudoLabel.image_id == image_id,
+            PseudoLabel.label_id.in_(label_ids),
+            PseudoLabel.state != PseudoLabelState.PENDING,
+            PseudoLabel.decided_at >= moment,
+        )
+        .order_by(PseudoLabel.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
-    return session.scalar(waiting) is not None
+    return list(session.scalars(closed))
+
+
+def can_be_asked(session: Session, pseudo_label_id: UUID) -> bool:
+    """Its label is in use and undecided, and nothing else asks about it."""
+    other = aliased(PseudoLabel)
+    is_asked = exists().where(
+        other.image_id == PseudoLabel.image_id,
+        other.label_id == PseudoLabel.label_id,
+        other.state == PseudoLabelState.PENDING,
+    )
+    askable = (
+        select(PseudoLabel.id)
+        .join(Label, Label.id == PseudoLabel.label_id)
+        .where(
+            PseudoLabel.id == pseudo_label_id,
+            Label.archived_at.is_(None),
+            ~is_decided(),
+            ~is_asked,
+        )
+    )
+    return session.scalar(askable) is not None
 
 
 def page(
@@ -229,10 +283,12 @@ def page(
     return fetch_slice(session, statement, key, cursor=cursor, limit=limit)
 
 
-def filtered(project_id: UUID, wanted: Filter, *, control_rate: float) -> Select[Any]:
+def filtered(project_id: UUID, wanted: Filter) -> Select[Any]:
+    is_pending = wanted.state == PseudoLabelState.PENDING
     conditions: list[ColumnElement[bool]] = [
         PseudoLabel.project_id == project_id,
         PseudoLabel.state == wanted.state,
+        is_waiting() if is_pending else is_assisted() | is_decided(),
     ]
     for name in ("label_id", "model_version_id", "image_id", "value"):
         given = getattr(wanted, name)
@@ -242,8 +298,6 @@ def filtered(project_id: UUID, wanted: Filter, *, control_rate: float) -> Select
         conditions.append(PseudoLabel.confidence >= wanted.min_confidence)
     if wanted.max_confidence is not None:
         conditions.append(PseudoLabel.confidence <= wanted.max_confidence)
-    if wanted.state == PseudoLabelState.PENDING:
-        conditions += [~is_decided(), Image.arm_draw >= control_rate]
     of_images = select(PseudoLabel).join(Image, Image.id == PseudoLabel.image_id)
     return of_images.where(Image.deleted_at.is_(None), *conditions)
 

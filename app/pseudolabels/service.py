@@ -94,7 +94,7 @@ def supersede_label(session: Session, project_id: UUID, label_id: UUID) -> None:
 def pending_for_images(
     session: Session, image_ids: Collection[UUID]
 ) -> dict[UUID, list[PseudoLabel]]:
-    """What is open about each image, the most confident first."""
+    """What people may see that is open about each image, the most confident first."""
     waiting: dict[UUID, list[PseudoLabel]] = {image_id: [] for image_id in image_ids}
     for pseudo_label in repository.pending_of_images(session, image_ids):
         waiting[pseudo_label.image_id].append(pseudo_label)
@@ -110,15 +110,15 @@ def list_pseudo_labels(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Slice[PseudoLabel]:
-    """One page of pseudo-labels by confidence. Open ones of control images are left out: those
-    images are reviewed without suggestions, or nothing could be measured against them."""
-    statement = repository.filtered(project.id, wanted, control_rate=project.control_rate)
+    """One page of pseudo-labels by confidence, without undecided ones of control images."""
+    statement = repository.filtered(project.id, wanted)
     return repository.page(session, statement, ascending=ascending, cursor=cursor, limit=limit)
 
 
 def get_pseudo_label(session: Session, project_id: UUID, pseudo_label_id: UUID) -> PseudoLabel:
-    pseudo_label = session.get(PseudoLabel, pseudo_label_id)
-    if pseudo_label is None or pseudo_label.project_id != project_id:
+    """Raises `NotFound` also for an undecided one of a control image."""
+    pseudo_label = repository.find_visible(session, project_id, pseudo_label_id)
+    if pseudo_label is None:
         raise NotFound("This project has no such pseudo-label.")
     return pseudo_label
 
@@ -133,6 +133,13 @@ def get_many(
 def lock_open(session: Session, image_id: UUID) -> list[PseudoLabel]:
     """Hold everything that is open about an image, also what was stated meanwhile."""
     return repository.lock_open(session, image_id)
+
+
+def lock_closed_since(
+    session: Session, image_id: UUID, label_ids: Collection[UUID], moment: datetime
+) -> list[PseudoLabel]:
+    """Hold what was asked about these labels of an image and closed at this moment or later."""
+    return repository.lock_closed_since(session, image_id, label_ids, moment)
 
 
 def lock_many(
@@ -162,9 +169,10 @@ def mark_many(session: Session, changes: Iterable[tuple[PseudoLabel, PseudoLabel
 
 
 def put_back(session: Session, pseudo_label: PseudoLabel) -> None:
-    """Ask again after an undo, unless a newer version asks about the same label already."""
-    taken = repository.has_open(session, pseudo_label.image_id, pseudo_label.label_id)
-    mark(session, pseudo_label, PseudoLabelState.SUPERSEDED if taken else OPEN)
+    """Ask again after an undo, unless a newer version asks about the same label already, somebody
+    else has decided it, or it is in the archive."""
+    is_open = repository.can_be_asked(session, pseudo_label.id)
+    mark(session, pseudo_label, OPEN if is_open else PseudoLabelState.SUPERSEDED)
 
 
 def predictions_of(

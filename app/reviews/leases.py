@@ -15,6 +15,7 @@ from app.annotations.models import LabelValue
 from app.core.clock import now
 from app.core.errors import Conflict, NotPermitted
 from app.images.models import Arm, Image, Split
+from app.projects import service as projects
 from app.projects.models import Project, RolloutStage
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.models import PseudoLabel
@@ -237,6 +238,8 @@ def _describe(session: Session, leases: Sequence[ReviewLease]) -> list[Held]:
     image_ids = [lease.image_id for lease in leases]
     shown_ids = [UUID(shown) for lease in leases for shown in lease.shown_ids]
     shown = pseudolabels.get_many(session, leases[0].project_id, shown_ids)
+    active = {label.id for label in projects.list_labels(session, leases[0].project_id)}
+    shown = {i: row for i, row in shown.items() if row.label_id in active}
     images = repository.images_by_id(session, image_ids)
     truth = annotations.truth(session, image_ids)
     drafts = repository.drafts_of(session, leases[0].reviewer_id, image_ids)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.annotations.models import Annotation, Source
 from app.annotations.repository import is_in_force
 from app.core.clock import now
+from app.core.pagination import Key, Slice, fetch_slice
 from app.images.models import Arm, Image, ImageState, Split
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
 from app.reviews.models import Decision, QueueOrder, ReviewDraft, ReviewLease, ReviewSkip
@@ -34,6 +35,18 @@ class Pool:
     arm: Arm | None = None
     control_rate: float = 0.0
     image_ids: tuple[UUID, ...] | None = None
+
+
+@dataclass(frozen=True)
+class DecisionFilter:
+    """Which decisions a listing shows, from `start` to before `end`; what is None does not
+    matter."""
+
+    pseudo_label_id: UUID | None = None
+    reviewer_id: UUID | None = None
+    label_id: UUID | None = None
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 def next_images(session: Session, pool: Pool, count: int) -> list[Image]:
@@ -224,13 +237,55 @@ def decisions_of(session: Session, annotation_id: UUID) -> list[Decision]:
     return list(session.scalars(select(Decision).where(Decision.annotation_id == annotation_id)))
 
 
+def decisions_page(
+    session: Session,
+    project_id: UUID,
+    wanted: DecisionFilter,
+    *,
+    cursor: str | None,
+    limit: int,
+) -> Slice[Decision]:
+    conditions: list[ColumnElement[bool]] = [Decision.project_id == project_id]
+    for name in ("pseudo_label_id", "reviewer_id", "label_id"):
+        given = getattr(wanted, name)
+        if given is not None:
+            conditions.append(getattr(Decision, name) == given)
+    if wanted.start is not None:
+        conditions.append(Decision.created_at >= wanted.start)
+    if wanted.end is not None:
+        conditions.append(Decision.created_at < wanted.end)
+    may_be_told = is_in_force() | Decision.arm.is_distinct_from(Arm.CONTROL)
+    rows = (
+        select(Decision)
+        .join(Annotation, Annotation.id == Decision.annotation_id)
+        .join(Image, Image.id == Decision.image_id)
+        .where(Image.deleted_at.is_(None), may_be_told, *conditions)
+    )
+    newest_first = Key(
+        columns=(Decision.created_at.expression, Decision.id.expression),
+        attributes=("created_at", "id"),
+        descending=True,
+    )
+    return fetch_slice(session, rows, newest_first, cursor=cursor, limit=limit)
+
+
+def undone_among(session: Session, annotation_ids: Collection[UUID]) -> set[UUID]:
+    undone = select(Annotation.undoes_id).where(_among(Annotation.undoes_id, annotation_ids))
+    return {annotation_id for annotation_id in session.scalars(undone) if annotation_id}
+
+
 def newest_of(session: Session, project_id: UUID, author_id: UUID) -> Annotation | None:
-    """The newest statement of this person that is in force."""
-    own = select(Annotation).where(
-        Annotation.project_id == project_id,
-        Annotation.author_id == author_id,
-        Annotation.source == Source.HUMAN,
-        is_in_force(),
+    """The newest statement of this person that is in force, about an image that is there."""
+    own = (
+        select(Annotation)
+        .join(Image, Image.id == Annotation.image_id)
+        .where(
+            Annotation.project_id == project_id,
+            Annotation.author_id == author_id,
+            Annotation.source == Source.HUMAN,
+            Image.deleted_at.is_(None),
+            is_in_force(),
+        )
     )
     newest_first = (Annotation.created_at.desc(), Annotation.id.desc())
     return session.scalar(own.order_by(*newest_first).limit(1))

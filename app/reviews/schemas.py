@@ -1,15 +1,17 @@
 """What the review routes read and write."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.annotations.models import LabelValue
 from app.annotations.schemas import ActiveSeconds, Values
+from app.core.pagination import MAX_LIMIT
 from app.images.models import Arm, Split
-from app.reviews.models import Purpose, QueueOrder, Verdict
+from app.reviews.models import Decision, Purpose, QueueOrder, Verdict
 
 MAX_LEASES = 50
 MAX_DECISIONS = 2000
@@ -147,3 +149,49 @@ class DecisionsOut(BaseModel):
     decided: int
     failed: int
     items: list[DecisionOut]
+
+
+class DecisionQuery(BaseModel):
+    """Which decisions to list."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    pseudo_label_id: UUID | None = None
+    reviewer_id: UUID | None = None
+    label: str | None = Field(None, description="A label's key.")
+    start: AwareDatetime | None = Field(None, alias="from", description="Inclusive.")
+    end: AwareDatetime | None = Field(None, alias="to", description="Exclusive.")
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    limit: int = Field(50, ge=1, le=MAX_LIMIT, description="Rows per page.")
+
+
+class DecisionRecordOut(BaseModel):
+    """What one person decided about one label of one image, and what the model had said."""
+
+    id: UUID
+    created_at: datetime
+    image_id: UUID
+    label: str = Field(examples=["scratch"])
+    reviewer_id: UUID
+    verdict: Verdict
+    value: LabelValue
+    pseudo_label_id: UUID | None = Field(description="Empty when no suggestion named the label.")
+    suggested_value: LabelValue | None
+    was_shown: bool = Field(description="Whether the reviewer saw the suggestion.")
+    confidence: float | None = Field(examples=[0.97])
+    threshold: float | None = Field(examples=[0.9])
+    model_version_id: UUID | None
+    arm: Arm | None
+    active_seconds: ActiveSeconds
+    annotation_id: UUID
+    is_undone: bool = Field(description="Its annotation was taken back, and so it counts nowhere.")
+
+
+def describe_decision(
+    decision: Decision, keys: Mapping[UUID, str], *, is_undone: bool
+) -> DecisionRecordOut:
+    """A decision as the API shows it: label keys, seconds."""
+    of_row = {name: getattr(decision, name, None) for name in DecisionRecordOut.model_fields}
+    seconds = None if decision.active_ms is None else decision.active_ms / 1000
+    named = {"label": keys[decision.label_id], "active_seconds": seconds, "is_undone": is_undone}
+    return DecisionRecordOut.model_validate(of_row | named)

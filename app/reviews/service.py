@@ -14,9 +14,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
-from app.annotations.models import Annotation, LabelValue
+from app.annotations.models import Annotation, LabelValue, Source
 from app.core.clock import now
 from app.core.errors import Conflict, Invalid, KizuError, NotFound, NotPermitted
+from app.core.pagination import Slice
 from app.images import queue as image_queue
 from app.images.models import Arm
 from app.projects.models import Project
@@ -38,20 +39,26 @@ from app.reviews.leases import (
     skip,
 )
 from app.reviews.models import Decision, ReviewLease, Verdict
+from app.reviews.repository import DecisionFilter
 from app.reviews.verdicts import RESULTING_STATE, stated_value, verdict_on
 
 __all__ = [
+    "DecisionFilter",
     "Held",
     "Holder",
     "LeaseLost",
     "Outcome",
+    "Recorded",
     "Submission",
     "Wish",
+    "annotate",
+    "annotate_many",
     "decide",
     "decisions_of",
     "heartbeat",
     "lease_next",
     "leases_of",
+    "list_decisions",
     "release",
     "save_draft",
     "skip",
@@ -85,6 +92,59 @@ class Outcome:
     error: KizuError | None = None
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A decision, and whether its annotation was taken back since."""
+
+    decision: Decision
+    is_undone: bool
+
+
+def annotate(
+    session: Session,
+    *,
+    project_id: UUID,
+    image_id: UUID,
+    author_id: UUID | None,
+    values: Mapping[UUID, LabelValue],
+    is_complete: bool,
+    active_ms: int | None = None,
+) -> Annotation:
+    """State something without a lease; what was suggested about the same labels is put aside."""
+    annotation = annotations.annotate(
+        session,
+        project_id=project_id,
+        image_id=image_id,
+        author_id=author_id,
+        values=values,
+        is_complete=is_complete,
+        active_ms=active_ms,
+    )
+    pseudolabels.supersede_decided(session, project_id, [image_id])
+    return annotation
+
+
+def annotate_many(
+    session: Session,
+    *,
+    project_id: UUID,
+    author_id: UUID | None,
+    statements: Sequence[annotations.Statement],
+    source: Source,
+) -> list[annotations.Outcome]:
+    """State many things; what was suggested about the same labels is put aside."""
+    outcomes = annotations.annotate_many(
+        session,
+        project_id=project_id,
+        author_id=author_id,
+        statements=statements,
+        source=source,
+    )
+    stated = [outcome.image_id for outcome in outcomes if outcome.annotation_id]
+    pseudolabels.supersede_decided(session, project_id, stated)
+    return outcomes
+
+
 def submit(
     session: Session, *, project: Project, holder: Holder, submission: Submission
 ) -> Annotation:
@@ -95,11 +155,13 @@ def submit(
     verdicts and additions contradict each other or name suggestions that were not shown.
     """
     image_queue.lock(session, project.id, [holder.image_id])
-    before = annotations.find_by_review(session, holder.token)
-    if before is not None and before.author_id == holder.reviewer_id:
-        return before
+    earlier = annotations.find_by_review(session, holder.token)
+    if earlier is not None and earlier.author_id == holder.reviewer_id:
+        return earlier
     lease = held_lease(session, holder, submission.draft)
     shown = pseudolabels.lock_many(session, project.id, [UUID(i) for i in lease.shown_ids])
+    known = annotations.truth(session, [holder.image_id])[holder.image_id]
+    before = {label_id: row.value for label_id, row in known.items()}
     annotation = annotations.annotate(
         session,
         project_id=project.id,
@@ -116,7 +178,8 @@ def submit(
     )
     hidden = pseudolabels.lock_open(session, holder.image_id)
     suggestions = _by_label([*shown.values(), *hidden])
-    _record(session, {annotation: suggestions}, set(shown), set(submission.additions))
+    changed = {k for k, value in submission.additions.items() if before.get(k) != value}
+    _record(session, {annotation: suggestions}, set(shown), changed)
     session.delete(lease)
     repository.forget_draft(session, holder.image_id, holder.reviewer_id)
     image_queue.mark_reviewed(session, [holder.image_id])
@@ -176,12 +239,18 @@ def decide(
 
 
 def undo(
-    session: Session, *, project: Project, actor_id: UUID, annotation_id: UUID | None = None
+    session: Session,
+    *,
+    project: Project,
+    actor_id: UUID,
+    annotation_id: UUID | None = None,
+    is_manager: bool = False,
 ) -> Annotation:
-    """Take back one's own submission (the newest unless named); its suggestions open again.
+    """Take back one's own statement (the newest unless named); its suggestions open again.
 
     Returns the row that undoes it. Raises `NotFound` when there is nothing to undo,
-    `NotPermitted` for another person's work, `Conflict` when it was undone before.
+    `NotPermitted` for another person's work unless a manager asks, `Conflict` when it was undone
+    before.
     """
     if annotation_id is None:
         undone = repository.newest_of(session, project.id, actor_id)
@@ -189,11 +258,10 @@ def undo(
             raise NotFound("You have nothing to undo in this project.")
     else:
         undone = annotations.get_annotation(session, project.id, annotation_id)
-    if undone.author_id != actor_id:
-        raise NotPermitted("Only its author may undo a review.")
+    if undone.author_id != actor_id and not is_manager:
+        raise NotPermitted("Only its author, or who manages the project, may take it back.")
     undoing = annotations.undo(session, undone.id, actor_id=actor_id)
-    decided = [d.pseudo_label_id for d in decisions_of(session, undone.id) if d.pseudo_label_id]
-    for pseudo_label in pseudolabels.lock_many(session, project.id, decided).values():
+    for pseudo_label in _closed_by(session, undone):
         pseudolabels.put_back(session, pseudo_label)
     return undoing
 
@@ -201,6 +269,27 @@ def undo(
 def decisions_of(session: Session, annotation_id: UUID) -> list[Decision]:
     """The decisions that one annotation carried."""
     return repository.decisions_of(session, annotation_id)
+
+
+def list_decisions(
+    session: Session, project_id: UUID, wanted: DecisionFilter, *, cursor: str | None, limit: int
+) -> Slice[Recorded]:
+    """One page of decisions, the newest first; two queries, however many rows."""
+    page = repository.decisions_page(session, project_id, wanted, cursor=cursor, limit=limit)
+    undone = repository.undone_among(session, {row.annotation_id for row in page.rows})
+    rows = [Recorded(row, is_undone=row.annotation_id in undone) for row in page.rows]
+    return Slice(rows, page.next_cursor)
+
+
+def _closed_by(session: Session, undone: Annotation) -> list[PseudoLabel]:
+    """The suggestions that this statement answered or put aside: not those that a newer version
+    had replaced before, nor those that another statement answered."""
+    answered = {decision.pseudo_label_id for decision in decisions_of(session, undone.id)}
+    labels = annotations.values_of(session, [undone])[undone.id]
+    closed = pseudolabels.lock_closed_since(
+        session, undone.image_id, labels.keys(), undone.created_at
+    )
+    return [row for row in closed if row.id in answered or row.state == PseudoLabelState.SUPERSEDED]
 
 
 def _stated(submission: Submission, shown: Mapping[UUID, PseudoLabel]) -> dict[UUID, LabelValue]:
@@ -258,12 +347,12 @@ def _record(
     session: Session,
     suggestions: Mapping[Annotation, Mapping[UUID, PseudoLabel]],
     shown_ids: set[UUID],
-    added_labels: set[UUID],
+    changed_labels: set[UUID],
 ) -> None:
     """Append what annotations decided about suggestions, and mark those.
 
-    A label that a complete statement only implies to be absent, and that no suggestion named,
-    says nothing about the model and gets no decision.
+    A label that no suggestion named gets a decision only where the reviewer changed it: one that
+    is merely restated, or implied to be absent, says nothing about the model.
     """
     stated = annotations.values_of(session, list(suggestions))
     decisions = []
@@ -272,7 +361,7 @@ def _record(
         told = {
             label_id: LabelValue(value)
             for label_id, value in stated[annotation.id].items()
-            if label_id in by_label or label_id in added_labels or value == LabelValue.PRESENT
+            if label_id in by_label or label_id in changed_labels
         }
         for label_id, value in told.items():
             suggestion = by_label.get(label_id)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.training.naming import LabelKeys, with_keys
+
 ENOUGH_POSITIVES = 10
 
 
@@ -38,32 +40,32 @@ def judge(
     margin: float,
     against: int,
 ) -> dict[str, Any]:
-    """The document kept in `model_version.gate`. `against` is the number of the live version.
+    """The document kept in `model_version.gate`, labels by id. `against` is the number of the live
+    version.
 
     `passed` is None where no label had enough positives: that holds nothing against a candidate.
     """
-    verdicts = {
-        key: _verdict(comparison, guarded=key in guarded, margin=margin)
-        for key, comparison in comparisons.items()
+    labels = {
+        label_id: {
+            "positives": comparison.positives,
+            "difference": comparison.difference,
+            "low": comparison.low,
+            "high": comparison.high,
+            "verdict": _verdict(comparison, guarded=label_id in guarded, margin=margin),
+        }
+        for label_id, comparison in comparisons.items()
     }
-    judged = [v for v in verdicts.values() if v in {Verdict.NOT_WORSE, Verdict.MAY_BE_WORSE}]
-    failed = [key for key, verdict in verdicts.items() if verdict is Verdict.MAY_BE_WORSE]
-    return {
-        "passed": not failed if judged else None,
-        "reason": _reason(failed, judged=len(judged), margin=margin, against=against),
-        "against": against,
-        "margin": margin,
-        "labels": {
-            key: {
-                "positives": comparison.positives,
-                "difference": comparison.difference,
-                "low": comparison.low,
-                "high": comparison.high,
-                "verdict": verdicts[key],
-            }
-            for key, comparison in comparisons.items()
-        },
-    }
+    verdicts = {found["verdict"] for found in labels.values()}
+    passed = None
+    if verdicts & {Verdict.NOT_WORSE, Verdict.MAY_BE_WORSE}:
+        passed = Verdict.MAY_BE_WORSE not in verdicts
+    return {"passed": passed, "against": against, "margin": margin, "labels": labels}
+
+
+def worded(document: Mapping[str, Any], keys: LabelKeys) -> dict[str, Any]:
+    """The document as people read it: labels by key, and the reason in a sentence."""
+    named = with_keys(document, keys, "labels")
+    return {**named, "reason": named.get("reason") or _reason(named)} if named else {}
 
 
 def _verdict(comparison: Comparison, *, guarded: bool, margin: float) -> Verdict:
@@ -74,13 +76,17 @@ def _verdict(comparison: Comparison, *, guarded: bool, margin: float) -> Verdict
     return Verdict.NOT_WORSE if comparison.low >= -margin else Verdict.MAY_BE_WORSE
 
 
-def _reason(failed: list[str], *, judged: int, margin: float, against: int) -> str:
+def _reason(named: Mapping[str, Any]) -> str:
+    against = named.get("against")
+    failed = [
+        key for key, found in named["labels"].items() if found["verdict"] == Verdict.MAY_BE_WORSE
+    ]
     if failed:
         return (
-            f"It may be worse than version {against} by more than {margin:.2f} of average "
+            f"It may be worse than version {against} by more than {named['margin']:.2f} of average "
             f"precision on: {', '.join(failed)}."
         )
-    if not judged:
+    if named["passed"] is None:
         return (
             f"No guarded label has {ENOUGH_POSITIVES} positives in the evaluation set yet, so "
             f"nothing speaks against it."

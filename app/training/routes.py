@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import Response
 
+from app.annotations import service as annotations
 from app.core.errors import BadRequest, Conflict, NotFound, PreconditionRequired, Stale
 from app.core.http.deps import Cursor, IfMatch, Limit, SessionDep, check_if_match, etag
 from app.core.http.problems import responses
@@ -14,10 +15,10 @@ from app.identity.deps import CanManage, CanRead, Idempotent
 from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.schemas import JobOut
-from app.projects import service as projects
 from app.projects.deps import ProjectDep
-from app.training import service
+from app.training import gate, service
 from app.training.models import ModelVersion
+from app.training.naming import LabelKeys, with_keys
 from app.training.schemas import ModelDetailOut, ModelOut, PredictionIn, TrainingIn
 
 router = make_router("/projects/{slug}", "Models")
@@ -79,7 +80,7 @@ def list_models(
     limit: Limit = 50,
 ) -> Page[ModelOut]:
     found = service.list_page(session, project.id, cursor=cursor, limit=limit)
-    keys = _label_keys(session, project.id)
+    keys = annotations.label_keys(session, project.id)
     items = [ModelOut(**_fields(version, keys)) for version in found.rows]
     return Page(items=items, next_cursor=found.next_cursor)
 
@@ -99,12 +100,13 @@ def get_model(
 ) -> ModelDetailOut:
     version = service.get_version(session, project.id, version_id)
     snapshot = service.snapshot_of(session, version)
+    keys = annotations.label_keys(session, project.id)
     response.headers["etag"] = etag(version.version)
     return ModelDetailOut(
-        **_fields(version, _label_keys(session, project.id)),
+        **_fields(version, keys),
         card=version.card,
         snapshot_sha256=snapshot.sha256,
-        snapshot_counts=snapshot.counts,
+        snapshot_counts=with_keys(snapshot.counts, keys, "labels"),
     )
 
 
@@ -127,22 +129,30 @@ def promote_model(
     check_if_match(if_match, version.version)
     service.promote(session, version, actor_id=principal.user_id)
     response.headers["etag"] = etag(version.version)
-    return ModelOut(**_fields(version, _label_keys(session, project.id)))
+    return ModelOut(**_fields(version, annotations.label_keys(session, project.id)))
 
 
 @router.post(
     "/models/roll-back",
     summary="Go back to the model version that was live before",
     response_model=ModelOut,
-    responses=responses(NotFound, Conflict),
+    responses=responses(NotFound, Conflict, Stale, PreconditionRequired),
     dependencies=[Idempotent],
 )
 def roll_back(
-    project: ProjectDep, session: SessionDep, principal: CanManage, response: Response
+    *,
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanManage,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> ModelOut:
+    """If-Match takes the ETag of the live version: of two who roll it back, one is told."""
+    live = service.hold_live_version(session, project.id)
+    check_if_match(if_match, live.version)
     version = service.roll_back(session, project.id, actor_id=principal.user_id)
     response.headers["etag"] = etag(version.version)
-    return ModelOut(**_fields(version, _label_keys(session, project.id)))
+    return ModelOut(**_fields(version, annotations.label_keys(session, project.id)))
 
 
 def _accepted(job: Job, response: Response) -> JobOut:
@@ -150,15 +160,13 @@ def _accepted(job: Job, response: Response) -> JobOut:
     return JobOut.model_validate(job)
 
 
-def _label_keys(session: SessionDep, project_id: UUID) -> dict[str, str]:
-    labels = projects.list_labels(session, project_id, include_archived=True)
-    return {str(label.id): label.key for label in labels}
-
-
-def _fields(version: ModelVersion, keys: dict[str, str]) -> dict[str, Any]:
-    names = ("id", "number", "state", "created_at", "promoted_at", "retired_at")
-    more = ("job_id", "snapshot_id", "metrics", "gate")
+def _fields(version: ModelVersion, keys: LabelKeys) -> dict[str, Any]:
+    times = ("created_at", "promoted_at", "retired_at")
     return {
-        **{name: getattr(version, name) for name in (*names, *more)},
-        "labels": [keys[label_id] for label_id in version.label_ids],
+        **{name: getattr(version, name) for name in ("id", "number", "state", *times)},
+        "job_id": version.job_id,
+        "snapshot_id": version.snapshot_id,
+        "labels": [keys[UUID(label_id)] for label_id in version.label_ids],
+        "metrics": with_keys(version.metrics, keys, "labels", "ap", "recall"),
+        "gate": gate.worded(version.gate, keys),
     }

@@ -76,6 +76,8 @@ class ModelOut(BaseModel):
 class ModelDetailOut(ModelOut):
     """The same with the whole card: calibration, thresholds, configuration, counts."""
 
-    card: dict[str, Any]
+    card: dict[str, Any] = Field(
+        description="As it lies beside the weights: its labels have the keys of that training."
+    )
     snapshot_sha256: str
     snapshot_counts: dict[str, Any]

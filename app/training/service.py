@@ -167,15 +167,21 @@ def promote(session: Session, version: ModelVersion, *, actor_id: UUID | None) -
     return _predict(session, version, actor_id)
 
 
+def hold_live_version(session: Session, project_id: UUID) -> ModelVersion:
+    """The version to roll back from, which stays live until the transaction ends."""
+    projects.hold_project(session, project_id)
+    current = live_version(session, project_id)
+    if current is None:
+        raise Conflict("The project has no live model, so there is nothing to roll back.")
+    return current
+
+
 def roll_back(session: Session, project_id: UUID, *, actor_id: UUID | None) -> ModelVersion:
     """Make the version live again that was live before, and let it renew the suggestions.
 
     Rolled back twice, a project is two versions back: the rolled-back one does not return.
     """
-    projects.hold_project(session, project_id)
-    current = live_version(session, project_id)
-    if current is None:
-        raise Conflict("The project has no live model, so there is nothing to roll back.")
+    current = hold_live_version(session, project_id)
     previous = repository.live_before(session, current)
     if previous is None:
         raise Conflict(f"No version was live before version {current.number}.")
@@ -195,6 +201,8 @@ def _go_live(
     if before is not None:
         # The index that allows one live version looks at every statement by itself.
         _move(session, before, ModelState.RETIRED)
+        # Above every version that was live, so that its entity tag is none of theirs.
+        version.version = max(version.version, before.version)
     _move(session, version, ModelState.LIVE)
     replaced = {"live": before.number} if before else None
     _record(session, action, version, actor_id=actor_id, before=replaced)

@@ -72,7 +72,7 @@ class Snapshot:
             yield [str(row.image_id), row.sha256, row.split, row.values]
 
     def counts(self) -> dict[str, Any]:
-        """How many images take part as what, and how often each label is known."""
+        """How many images take part as what, and how often each label (by id) is known."""
         labeled = [row for row in self.rows if row.is_labeled]
         train = [row for row in labeled if row.split == Split.TRAIN]
         evaluation = [row for row in labeled if row.split == Split.EVALUATION]
@@ -82,7 +82,7 @@ class Snapshot:
             "evaluation": len(evaluation),
             "unlabeled": len(self.rows) - len(labeled),
             "labels": {
-                label.key: {
+                str(label.id): {
                     "train": _tally(train, column),
                     "evaluation": _tally(evaluation, column),
                 }

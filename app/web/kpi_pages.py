@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
@@ -31,14 +32,16 @@ def kpi_page(
 ) -> HTMLResponse:
     found = kpis.compute(session, project, query)
     labels = projects.list_labels(session, project.id, include_archived=True)
+    zone, last_moment = ZoneInfo(project.time_zone), found.end - MOMENT
     return render(
         request,
         "kpis.html",
         principal=principal,
         project=project,
         kpis=found,
-        query=query,
-        last_moment=found.end - MOMENT,
+        last_moment=last_moment,
+        first_day=found.start.astimezone(zone).date(),
+        last_day=last_moment.astimezone(zone).date(),
         labels_by_key={label.key: label for label in labels},
         gains={gain.label: gain for gain in found.detection_gain.labels},
         columns=finished_columns(found),

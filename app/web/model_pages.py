@@ -1,5 +1,8 @@
 """Pages of model versions: how well each does, what the gate says, which one is live."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
@@ -7,11 +10,15 @@ from app.core.http.deps import SessionDep
 from app.identity.deps import CanRead
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
+from app.projects.models import Label
 from app.training import service as training
 from app.training.models import ModelVersion
 from app.web.charts import Figure, figure
 from app.web.requests import page_router
 from app.web.templating import render
+
+# Those that a card makes promises about.
+PROMISED_SHARES = (0.01, 0.02, 0.05, 0.1)
 
 router = page_router("/projects/{slug}/models")
 
@@ -31,7 +38,7 @@ def models_page(
         project=project,
         versions=versions,
         labels=labels,
-        figures={v.id: label_figures(v, [label.key for label in labels]) for v in versions},
+        figures={version.id: label_figures(version) for version in versions},
         totals={v.id: figure(v.metrics.get("map")) for v in versions},
     )
 
@@ -43,7 +50,6 @@ def model_page(
     version = training.get_version_by_number(session, project.id, number)
     live = training.live_version(session, project.id)
     labels = projects.list_labels(session, project.id, include_archived=True)
-    keys = [label.key for label in labels]
     return render(
         request,
         "model.html",
@@ -52,15 +58,48 @@ def model_page(
         version=version,
         live=live,
         labels=[label for label in labels if str(label.id) in version.label_ids],
-        figures=label_figures(version, keys),
-        live_figures=label_figures(live, keys) if live else {},
+        figures=label_figures(version),
+        live_figures=label_figures(live) if live else {},
         total=figure(version.metrics.get("map")),
+        shares=PROMISED_SHARES,
+        promised=promised_thresholds(version),
+        groups=context_groups(version, labels),
     )
 
 
-def label_figures(version: ModelVersion, keys: list[str]) -> dict[str, Figure]:
-    """Average precision per label key, of the labels that could be measured."""
-    per_label = version.metrics.get("labels") or {}
-    plain = version.metrics.get("ap") or {}
-    found = {key: figure(plain.get(key) or per_label.get(key, {}).get("ap")) for key in keys}
-    return {key: value for key, value in found.items() if value is not None}
+def promised_thresholds(version: ModelVersion) -> dict[str, list[tuple[str, list[float | None]]]]:
+    """Per label id, for each answer: from which confidence on at most each share is wrong.
+
+    Empty for a version that has no photos to promise by; None where it promises nothing.
+    """
+    made = version.card.get("promises") or {}
+    keys = [label["key"] for label in version.card.get("labels", [])]
+    return {
+        label_id: [
+            (answer, [_threshold(made[key], value, share) for share in PROMISED_SHARES])
+            for answer, value in (("present", 1), ("absent", 0))
+        ]
+        for label_id, key in zip(version.label_ids, keys, strict=False)
+        if key in made
+    }
+
+
+def _threshold(promises: list[dict[str, Any]], value: int, share: float) -> float | None:
+    found = [p["threshold"] for p in promises if p["value"] == value and p["alpha"] == share]
+    return float(found[0]) if found else None
+
+
+def context_groups(version: ModelVersion, labels: Sequence[Label]) -> list[list[Label]]:
+    """The labels of each context group; no group at all where one holds every label."""
+    contexts = version.card.get("contexts", {})
+    members: list[list[Label]] = [[] for _ in contexts.get("names", [])]
+    by_id = {str(label.id): label for label in labels}
+    for label_id, group in zip(version.label_ids, contexts.get("assignment", []), strict=False):
+        members[group].append(by_id[label_id])
+    return members if len(members) > 1 else []
+
+
+def label_figures(version: ModelVersion) -> dict[str, Figure]:
+    """Average precision per label id, of the labels that could be measured."""
+    found = {label_id: figure(ap) for label_id, ap in version.metrics.get("ap", {}).items()}
+    return {label_id: value for label_id, value in found.items() if value is not None}

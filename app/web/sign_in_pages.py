@@ -81,7 +81,8 @@ def sign_in_with_link(
 
 @router.post("/sign-out", summary="Sign out", response_class=RedirectResponse)
 def sign_out(request: Request, session: SessionDep, principal: PrincipalDep) -> Response:
-    identity.sign_out(session, request.cookies[SESSION_COOKIE])
+    if principal.session_hash is not None:
+        identity.sign_out(session, request.cookies[SESSION_COOKIE])
     answer = RedirectResponse("/sign-in", status_code=303)
     answer.delete_cookie(SESSION_COOKIE)
     return answer

@@ -276,6 +276,7 @@ def upgrade() -> None:
         sa.Column("created_by", sa.Uuid(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("files_removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -301,6 +302,13 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_job_project_id_created_at", "job", ["project_id", "created_at"], unique=False
+    )
+    op.create_index(
+        "ix_job_with_files",
+        "job",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("files_removed_at IS NULL AND kind IN ('import', 'export')"),
     )
     op.create_table(
         "label",
@@ -744,6 +752,11 @@ def downgrade() -> None:
     op.drop_table("sign_in_link")
     op.drop_table("project_counter")
     op.drop_table("label")
+    op.drop_index(
+        "ix_job_with_files",
+        table_name="job",
+        postgresql_where=sa.text("files_removed_at IS NULL AND kind IN ('import', 'export')"),
+    )
     op.drop_index("ix_job_project_id_created_at", table_name="job")
     op.drop_index(
         "ix_job_active",

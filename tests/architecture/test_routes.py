@@ -9,9 +9,11 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.responses import JSONResponse
 from starlette.routing import compile_path
 
-from app.identity.deps import get_principal
+from app.core.http.problems import MEDIA_TYPE, PROBLEM_SCHEMA
+from app.identity.deps import SAFE_METHODS, get_principal
 from app.identity.permissions import Permission
 from app.main import create_app
+from app.projects.deps import get_project
 
 # Nobody is signed in yet where one asks whether Kizu lives, or signs in.
 OPEN_PREFIXES = ("/health", "/sign-in", "/api/v1/health", "/api/v1/sign-in", "/api/v1/sessions")
@@ -64,6 +66,39 @@ def test_every_api_route_declares_its_errors(api):
         for route in api_routes(api)
         if route.path.startswith("/api/") and route.include_in_schema
         if not any(int(status) >= 400 for status in route.responses)
+    ]
+    assert silent == []
+
+
+def test_every_error_is_described_as_a_problem_and_as_nothing_else(api):
+    document = api.openapi()
+    described = {
+        f"{method} {path} {status}": response.get("content")
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for status, response in operation["responses"].items()
+        if int(status) >= 400
+    }
+    wrong = {
+        name: content
+        for name, content in described.items()
+        if content is None
+        or set(content) != {MEDIA_TYPE}
+        or content[MEDIA_TYPE].get("schema") != PROBLEM_SCHEMA
+    }
+    assert wrong == {}
+    assert len(described) > 100
+    schemas = document["components"]["schemas"]
+    assert "request_id" in schemas["Problem"]["properties"]
+    assert "pointer" in schemas["FieldError"]["properties"]
+
+
+def test_what_changes_a_project_declares_that_an_archived_one_refuses(api):
+    silent = [
+        name_of(route)
+        for route in api_routes(api)
+        if get_project in dependencies(route.dependant)
+        if not set(route.methods or ()) <= SAFE_METHODS and 409 not in route.responses
     ]
     assert silent == []
 

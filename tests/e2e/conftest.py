@@ -5,11 +5,22 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+)
 from sqlalchemy import Engine
 
 from app.core.config import Settings
 from tests.e2e.workplace import EMAIL, PASSWORD, Workplace
+
+# As long as every other wait of Playwright's: a page is slow where workers share its two cores.
+expect.set_options(timeout=30_000)
 
 LOCALES = {"ja": "ja-JP", "en": "en-GB"}
 
@@ -61,7 +72,6 @@ def context(
 ) -> Iterator[BrowserContext]:
     size = ViewportSize(width=1280, height=800)
     with browser.new_context(base_url=live_url, locale=LOCALES[language], viewport=size) as context:
-        context.set_default_timeout(10_000)
         yield context
 
 

@@ -27,7 +27,8 @@ def desk(watched, workplace):
 
 def test_a_lost_lease_gives_the_work_back(desk, workplace):
     name = desk.locator("#file-name").inner_text()
-    desk.keyboard.press("2")
+    with desk.expect_response("**/heartbeat"):
+        desk.keyboard.press("2")
     workplace.drop_leases()
     desk.keyboard.press("Enter")
     expect(desk.locator("#lost")).to_be_visible()
@@ -58,9 +59,32 @@ def test_a_lost_network_only_delays(desk, workplace, watched):
     desk.keyboard.press("Enter")
     expect(desk.locator("#status")).to_contain_text("not sent yet")
     desk.context.set_offline(False)
-    expect(desk.locator("#status")).to_have_text("Saved")
+    expect(desk.locator("#status")).to_have_text("Saved", timeout=20_000)
     assert len(workplace.truth("parts")) == 1
     watched.complaints.clear()
+
+
+def test_undo_keeps_the_marks_on_the_photo_in_hand(desk, workplace):
+    first = desk.locator("#file-name").inner_text()
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#status")).to_have_text("Saved")
+    second = desk.locator("#file-name").inner_text()
+    with desk.expect_response("**/heartbeat") as kept:
+        desk.keyboard.press("2")
+        desk.keyboard.press("u")
+    expect(desk.locator("#file-name")).to_have_text(first)
+    dent = desk.locator(".chip[data-label=dent]")
+    expect(dent).to_have_attribute("aria-pressed", "false")
+    assert kept.value.ok
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#file-name")).to_have_text(second)
+    expect(dent).to_have_attribute("aria-pressed", "true")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#file-name")).not_to_have_text(second)
+    expect(desk.locator("#desk")).to_have_attribute("data-unsent", "0")
+    known = workplace.truth("parts")
+    assert known[first]["dent"] == LabelValue.ABSENT
+    assert known[second]["dent"] == LabelValue.PRESENT
 
 
 def test_full_width_digits_and_the_help_key_work(desk):

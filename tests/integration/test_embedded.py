@@ -1,6 +1,7 @@
 """The embedded servers: private, alone on their data, and gone when their parent is gone."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,64 @@ def test_record_of_a_dead_server_is_forgotten_though_its_number_was_reused(tmp_p
     record.write_text(f"{os.getpid()}\n{tmp_path}\n")
     end_orphan(tmp_path)
     assert not record.exists()
+
+
+@pytest.mark.parametrize("content", ["", "half a rec", "\n\n"])
+def test_a_record_that_cannot_be_read_is_forgotten(tmp_path, content):
+    record = tmp_path / "postmaster.pid"
+    record.write_text(content)
+    end_orphan(tmp_path)
+    assert not record.exists()
+
+
+END_ORPHAN_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from app.core.embedded.postgres import end_orphan
+os.chdir(sys.argv[1])
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+end_orphan(Path())
+"""
+
+
+def test_a_number_that_another_account_uses_now_is_no_server(tmp_path):
+    record = tmp_path / "postmaster.pid"
+    record.write_text(f"1\n{tmp_path}\n")
+    tmp_path.chmod(0o777)
+    subprocess.run([sys.executable, "-c", END_ORPHAN_AS_NOBODY, str(tmp_path)], check=True)
+    assert not record.exists()
+
+
+def called_postgres(folder: Path, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A process in `folder` that bears the server's name; its number is recorded there."""
+    copy = folder / "postgres"
+    shutil.copy(shutil.which(program) or program, copy)
+    process = subprocess.Popen([copy, *arguments], cwd=folder)
+    (folder / "postmaster.pid").write_text(f"{process.pid}\n")
+    return process
+
+
+def test_a_server_that_only_waits_to_be_reaped_is_forgotten(tmp_path):
+    ended = called_postgres(tmp_path, "true")
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    end_orphan(tmp_path)
+    assert not (tmp_path / "postmaster.pid").exists()
+    ended.wait()
+
+
+def test_an_orphan_may_end_in_the_moment_it_is_told_to(tmp_path, monkeypatch):
+    orphan, kill = called_postgres(tmp_path, "sleep", "600"), os.kill
+
+    def too_late(pid: int, number: int) -> None:
+        kill(pid, signal.SIGKILL)
+        orphan.wait()
+        kill(pid, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.core.embedded.postgres.os.kill", too_late)
+        end_orphan(tmp_path)
+    assert not (tmp_path / "postmaster.pid").exists()
 
 
 def test_half_made_cluster_is_made_anew(tmp_path):

@@ -41,7 +41,8 @@ def evaluation_set(snapshot: Snapshot) -> tuple[list[str], Labels]:
 def compare(
     candidate: Scored, live: Scored, snapshot: Snapshot, *, guarded: set[str], margin: float
 ) -> dict[str, Any]:
-    """The gate's document. Labels that the live version does not know have nothing to beat."""
+    """The gate's document; `guarded` are label ids. Labels that the live version does not know
+    have nothing to beat."""
     _, labels = evaluation_set(snapshot)
     comparisons = {}
     for column, label in enumerate(snapshot.labels):
@@ -49,7 +50,7 @@ def compare(
             difference = ap_difference(
                 candidate.column(label.id), live.column(label.id), labels[:, column]
             )
-            comparisons[label.key] = Comparison(
+            comparisons[str(label.id)] = Comparison(
                 difference.positives,
                 _finite(difference.value),
                 _finite(difference.low),
@@ -62,15 +63,16 @@ def compare(
 def version_metrics(
     card_metrics: dict[str, Any], candidate: Scored, snapshot: Snapshot
 ) -> dict[str, Any]:
-    """The card's figures, with average precision and recall by label key as the KPIs read them."""
+    """The card's figures by label id, with average precision and recall as the KPIs read them."""
     _, labels = evaluation_set(snapshot)
-    keys = [label.key for label in snapshot.labels]
-    per_label = card_metrics["labels"]
-    found = recalls(candidate.probabilities, labels)
+    of_card = card_metrics["labels"]
+    per_label = {str(x.id): of_card[x.key] for x in snapshot.labels if x.key in of_card}
+    ids = [str(label.id) for label in snapshot.labels]
     return {
         **card_metrics,
-        "ap": {key: per_label[key]["ap"] for key in keys if key in per_label},
-        "recall": dict(zip(keys, found, strict=True)),
+        "labels": per_label,
+        "ap": {label_id: figures["ap"] for label_id, figures in per_label.items()},
+        "recall": dict(zip(ids, recalls(candidate.probabilities, labels), strict=True)),
     }
 
 

@@ -26,11 +26,14 @@ class Looker:
     photos: PhotoReader
     tokens: FeatureStore
 
-    def look(self, contents: Sequence[str], *, before_batch: Callable[[], None]) -> Predictions:
-        """Predictions for at least one photo, in the order of `contents`."""
+    def look(
+        self, contents: Sequence[str], *, before_batch: Callable[[float], None]
+    ) -> Predictions:
+        """Predictions for at least one photo, in the order of `contents`; `before_batch` is told
+        the share that is done."""
         parts = []
         for first in range(0, len(contents), BATCH):
-            before_batch()
+            before_batch(first / len(contents))
             batch = contents[first : first + BATCH]
             features = self._features(batch)
             if features is None:

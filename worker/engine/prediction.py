@@ -18,6 +18,7 @@ from app.images import service as images
 from app.images.models import Image, ImageState
 from app.jobs.contracts import PredictPayload
 from app.jobs.models import Job
+from app.jobs.stages import JobStage
 from app.projects import service as projects
 from app.projects.models import RolloutStage
 from app.pseudolabels import service as pseudolabels
@@ -50,7 +51,8 @@ def plan(run: JobRun) -> Chunks:
         version = training.get_version(session, run.project_id, payload.model_version_id)
         chunks = _cut(session, run.project_id, payload.image_ids)
     run.log(f"Version {version.number} looks at the photos in {len(chunks)} parts.")
-    return Chunks(chunks, {"model_version_id": str(version.id), "images": 0, "pseudo_labels": 0})
+    result = {"model_version_id": str(version.id), "images": 0, "pseudo_labels": 0}
+    return Chunks(chunks, result, JobStage.PREDICT)
 
 
 def _cut(session: Session, project_id: UUID, named: Sequence[UUID] | None) -> list[dict[str, Any]]:
@@ -123,8 +125,13 @@ def _predictor(run: ChunkRun, version: ModelVersion) -> Predictor:
 def _look(run: ChunkRun, predictor: Predictor, contents: list[str]) -> Predictions:
     photos = PhotoReader(run.store, run.settings.image_max_pixels, predictor.card.resolution)
     looker = Looker(predictor, photos, shared_tokens(run.settings))
+
+    def before_batch(share: float) -> None:
+        run.ensure_not_stopped()
+        run.report(share)
+
     try:
-        return looker.look(contents, before_batch=run.ensure_not_stopped)
+        return looker.look(contents, before_batch=before_batch)
     except NotFound as error:
         raise PhotoGone(error.detail) from error
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.annotations import service as annotations
 from app.core.errors import Invalid, NotFound
 from app.core.ids import new_id
 from app.jobs.contracts import TrainPayload
@@ -60,7 +61,7 @@ class BackboneUnusable(Invalid):
 
 @dataclass(frozen=True)
 class Settled:
-    """What the project says about its trainings, read once."""
+    """What the project says about its trainings, read once; `guarded` are label ids."""
 
     backbone: str
     margin: float
@@ -87,11 +88,12 @@ class Attempt:
     def publish(self, session: Session, job: Job, result: dict[str, Any]) -> None:
         version = training.publish(session, job, self.trained)
         following = training.predict_after_training(session, job, version)
+        keys = annotations.label_keys(session, version.project_id)
         result |= {
             "model_version_id": str(version.id),
             "number": version.number,
             "state": version.state,
-            "gate": version.gate["reason"],
+            "gate": gate.worded(version.gate, keys)["reason"],
             "prediction_job_id": str(following.id) if following else None,
         }
 
@@ -130,7 +132,7 @@ def read_settings(run: JobRun, payload: TrainPayload) -> Settled:
         return Settled(
             backbone=payload.backbone or project.backbone,
             margin=project.gate_margin,
-            guarded={label.key for label in labels if label.is_guarded},
+            guarded={str(label.id) for label in labels if label.is_guarded},
             live=training.live_version(session, run.project_id),
         )
 
@@ -253,4 +255,4 @@ def _scores(run: JobRun, predictor: Predictor, snapshot: Snapshot) -> Scores:
         return np.zeros((0, len(predictor.card.labels)))
     photos = _photos(run, predictor.card.resolution)
     looker = Looker(predictor, photos, shared_tokens(run.settings))
-    return looker.look(contents, before_batch=run.ensure_not_stopped).probabilities
+    return looker.look(contents, before_batch=lambda _: run.ensure_not_stopped()).probabilities

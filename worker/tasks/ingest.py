@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from obstore.exceptions import BaseError as StoreError
 from sqlalchemy.orm import Session
 
 from app.core.db import transaction
@@ -61,7 +60,7 @@ def ingest_image(image_id: str) -> None:
 
 def is_outage(error: Exception) -> bool:
     """Whether the database, the store or the disk failed, and not the photo."""
-    return isinstance(error, (*OUTAGES, StoreError, Unavailable)) or is_disk_full(error)
+    return isinstance(error, (*OUTAGES, Unavailable)) or is_disk_full(error)
 
 
 def _judge(session: Session, here: Process, image: Image) -> None:

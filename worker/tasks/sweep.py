@@ -19,11 +19,12 @@ from app.core.config import Settings
 from app.core.db import transaction
 from app.core.embedded import redis_url
 from app.core.queue import Queue
+from app.exchange import service as exchange
 from app.images import service as images
 from app.jobs import service as jobs
 from worker.base_task import work_root
 from worker.celery_app import SWEEP_TASK, application
-from worker.process import Process, this_process
+from worker.process import OUTAGES, Process, this_process
 
 log = structlog.get_logger()
 
@@ -44,11 +45,14 @@ def run() -> None:
         lambda: ring_images(here, quiet),
         lambda: forget_expired(here),
         lambda: purge_hidden(here),
+        lambda: remove_exchanged_files(here),
         lambda: remove_work_folders(here),
     )
     for step in steps:
         try:
             step()
+        except OUTAGES as error:
+            log.warning("database does not answer; the next sweep tries again", error=str(error))
         except Exception as error:
             log.error("a step of the sweep failed", exc_info=error)
 
@@ -102,6 +106,13 @@ def purge_hidden(here: Process) -> None:
     grace = timedelta(hours=here.settings.purge_after_hours)
     with transaction(here.sessions) as session:
         removal.purge_hidden(session, older_than=grace)
+
+
+def remove_exchanged_files(here: Process) -> None:
+    """Uploads of imports that have ended, and exports that were there long enough."""
+    keep = timedelta(hours=here.settings.export_keep_hours)
+    with transaction(here.sessions) as session:
+        exchange.remove_files(session, here.store, keep)
 
 
 def remove_work_folders(here: Process) -> None:

@@ -8,6 +8,7 @@ above (a home directory), whose permissions are not ours to change. So the serve
 read them.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -184,27 +185,29 @@ def end_orphan(folder: Path) -> None:
     record = folder / "postmaster.pid"
     if not record.exists():
         return
-    pid = int(record.read_text().split("\n", 1)[0])
+    first_line = record.read_text(errors="replace").split("\n", 1)[0].strip()
+    pid = int(first_line) if first_line.isdecimal() else None  # a crash can leave half a record
     for number in STOP_SIGNALS:
-        if not _serves(pid, folder):
+        if pid is None or not _serves(pid, folder):
             record.unlink(missing_ok=True)
             return
-        os.kill(pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
         _wait_for_end(pid, folder, seconds=10)
 
 
 def _serves(pid: int, folder: Path) -> bool:
-    """Whether process `pid` is a PostgreSQL server on `folder`, and not a namesake number."""
+    """Whether process `pid` is a PostgreSQL server on `folder`, and not a namesake number.
+
+    What another account runs cannot be looked into, and is not ours.
+    """
+    process = Path(f"/proc/{pid}")
     try:
-        command = subprocess.run(
-            ["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False
-        ).stdout
-    except FileNotFoundError:
-        command = "postgres"
-    working_folder = Path(f"/proc/{pid}/cwd")
-    if working_folder.exists():
-        return "postgres" in command and working_folder.samefile(folder)
-    return "postgres" in command
+        name, fields = (process / "stat").read_text().split(" (", 1)[1].rsplit(") ", 1)
+        is_ours = (process / "cwd").samefile(folder)
+    except (OSError, ValueError):
+        return False
+    return name == "postgres" and fields[0] != "Z" and is_ours
 
 
 def _wait_for_end(pid: int, folder: Path, *, seconds: float) -> None:

@@ -15,6 +15,8 @@ from app.core import errors
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
+REFERENCE = "#/components/schemas/{model}"
+PROBLEM_SCHEMA = {"$ref": REFERENCE.format(model="Problem")}
 HTTP_CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
@@ -37,18 +39,33 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = None
 
 
+class ProblemApi(FastAPI):
+    """An API whose errors are problems, in its description too.
+
+    FastAPI would describe a model of an error under the media type of the route's success.
+    """
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        problem = Problem.model_json_schema(ref_template=REFERENCE)
+        schemas |= problem.pop("$defs") | {Problem.__name__: problem}
+        return document
+
+
 def responses(*kinds: type[errors.KizuError]) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route: those errors, plus what any signed-in route can answer."""
-    return open_responses(errors.NotSignedIn, errors.NotPermitted, errors.Invalid, *kinds)
+    return open_responses(
+        errors.NotSignedIn, errors.NotPermitted, errors.Invalid, *kinds, errors.Unavailable
+    )
 
 
 def open_responses(*kinds: type[errors.KizuError]) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route that anybody may call: those errors alone."""
     return {
         kind.status: {
-            "model": Problem,
             "description": kind.title,
-            "content": {MEDIA_TYPE: {"example": _example(kind)}},
+            "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "example": _example(kind)}},
         }
         for kind in kinds
     }
@@ -143,8 +160,11 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 def _data_error(request: Request, error: Exception) -> JSONResponse:
     """Text that PostgreSQL cannot hold (a NUL character), or a number beyond its column."""
+    assert isinstance(error, DataError)
+    if error.statement is None:  # it was kept, and cannot be read: no fault of this request
+        return _unexpected(request, error)
     log.warning("the database refused a value", error=str(error))
-    return _kizu_error(request, errors.Invalid("A value cannot be stored in the database."))
+    return _kizu_error(request, errors.Invalid("The database cannot hold a value that was sent."))
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:

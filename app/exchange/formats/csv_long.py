@@ -50,17 +50,20 @@ def _rows(record: Record) -> Iterator[list[str]]:
         yield [name, *[""] * (len(COLUMNS) - 1)]
 
 
-def read(opener: Opener) -> Table:
-    """Rows of one photo that follow each other make one record. Raises `Invalid` on the header."""
+def read(opener: Opener, *, unlisted_absent: bool = False) -> Table:
+    """Rows of one photo that follow each other make one record. With `unlisted_absent` a record is
+    a full answer, so rows of a photo that come later are refused. Raises `Invalid` on the header.
+    """
     header = read_header(opener)
     lacking = [column for column in NEEDED if column not in header]
     if lacking:
         raise Invalid(f"The header lacks the column {lacking[0]}.")
-    return Table(labels=None, rows=_records(opener, header))
+    return Table(labels=None, rows=_records(opener, header, once=unlisted_absent))
 
 
-def _records(opener: Opener, header: list[str]) -> Rows:
+def _records(opener: Opener, header: list[str], *, once: bool) -> Rows:
     current: Record | None = None
+    finished: set[str] = set()
     for line in chain(read_body(opener, len(header)), [None]):
         if isinstance(line, Invalid):
             yield line
@@ -70,9 +73,13 @@ def _records(opener: Opener, header: list[str]) -> Rows:
             yield parsed
         elif parsed and current and parsed.file_name == current.file_name:
             current = replace(current, states={**current.states, **parsed.states})
+        elif line and parsed and parsed.file_name in finished:
+            yield line.invalid(f"the rows of {parsed.file_name} must follow each other.")
         else:
             if current is not None:
                 yield current
+                if once:
+                    finished.add(current.file_name)
             current = parsed
 
 

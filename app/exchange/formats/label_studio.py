@@ -9,6 +9,7 @@ annotation still chooses what Kizu wrote, so that an edit made in Label Studio a
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import IO, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -64,18 +65,36 @@ def _task(number: int, record: Record, folder: str) -> dict[str, Any]:
         "choices": chosen,
         "states": {label: to_plain(state) for label, state in record.states.items()},
     }
-    annotation = {
-        "result": [_result("a1", chosen or [])],
-        "was_cancelled": False,
-        "ground_truth": False,
-    }
     return {
         "id": number,
         "data": {OBJECT: folder + record.file_name},
         "meta": {META: {name: value for name, value in ours.items() if value is not None}},
-        "annotations": [] if chosen is None else [annotation],
+        "annotations": [] if chosen is None else [_annotation(record, chosen)],
         "predictions": list(_predictions(record)),
     }
+
+
+def _annotation(record: Record, chosen: list[str]) -> dict[str, Any]:
+    """Made when the first of its labels was decided, and edited when the last one was."""
+    stated = [state.decided_at for state in record.states.values() if state.is_stated]
+    moments = sorted(_utc(moment) for moment in stated if moment)
+    result = [_result("a1", chosen)]
+    members = {
+        "result": result,
+        "result_count": len(result),
+        "was_cancelled": False,
+        "ground_truth": False,
+        "created_at": moments[0] if moments else None,
+        "updated_at": moments[-1] if moments else None,
+        "lead_time": record.active_seconds,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _utc(moment: datetime) -> str:
+    """As Label Studio writes it; always with microseconds, so that texts sort as times do."""
+    naive = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{naive.isoformat(timespec='microseconds')}Z"
 
 
 def _choices_of(record: Record) -> list[str] | None:

@@ -225,6 +225,7 @@ async function undo() {
 async function retake(imageId) {
   const taken = await takenAgain(imageId);
   if (!taken) return false;
+  keepDraft(imageId);
   desk.waiting = [taken, ...desk.waiting.filter((held) => held.image_id !== imageId)];
   show();
   return true;
@@ -270,6 +271,15 @@ function scheduleDraft() {
   desk.draftTimer = setTimeout(() => beat(current(), draft()), DRAFT_DELAY_MS);
 }
 
+// Another photo is about to take the place of the one on the screen, whose answers wait with it.
+function keepDraft(nextImageId) {
+  clearTimeout(desk.draftTimer);
+  const held = current();
+  if (!held || held.image_id === nextImageId) return;
+  held.draft = draft();
+  beat(held, held.draft);
+}
+
 function draft() {
   return { values: desk.values, active_seconds: clock.seconds };
 }
@@ -307,8 +317,8 @@ function showLost(work) {
 async function retakeLost() {
   const { lease: old, values } = desk.lost;
   byId("lost").close();
-  desk.waiting = desk.waiting.filter((one) => one !== old);
   if (!(await retake(old.image_id))) {
+    desk.waiting = desk.waiting.filter((one) => one !== old);
     show();
     refill();
     return say(text.taken_by_other);

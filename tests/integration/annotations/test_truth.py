@@ -1,6 +1,8 @@
 """What is known about an image after people, imports and models have spoken."""
 
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -9,6 +11,8 @@ from sqlalchemy import select
 from app.annotations import service
 from app.annotations.models import ImageLabel, LabelValue, Source
 from app.annotations.service import Statement
+from app.core.clock import now
+from app.core.db import make_sessions, transaction
 from app.core.errors import Conflict, Invalid, NotFound
 from app.projects import service as projects
 from app.projects.models import Counter
@@ -114,6 +118,33 @@ def test_an_annotation_is_undone_once(session, say, author):
         service.undo(session, annotation.id, actor_id=author.id)
     with pytest.raises(Conflict):
         service.undo(session, undoing.id, actor_id=author.id)
+
+
+def test_what_was_said_about_a_deleted_image_is_not_undone(session, project, image, say, author):
+    annotation = say(scratch=PRESENT)
+    image.deleted_at = now()
+    session.flush()
+    with pytest.raises(NotFound):
+        service.undo(session, annotation.id, actor_id=author.id)
+    assert projects.counters(session, project.id)[Counter.ANNOTATED] == 1
+
+
+def test_of_two_undos_at_once_one_conflicts(session, engine, say, author):
+    annotation_id, author_id = say(scratch=PRESENT).id, author.id
+    session.commit()
+    sessions, start = make_sessions(engine), threading.Barrier(2)
+
+    def undo(_):
+        start.wait()
+        try:
+            with transaction(sessions) as own:
+                service.undo(own, annotation_id, actor_id=author_id)
+        except Conflict:
+            return "conflict"
+        return "undone"
+
+    with ThreadPoolExecutor() as pool:
+        assert sorted(pool.map(undo, range(2))) == ["conflict", "undone"]
 
 
 def test_another_projects_image_is_not_found(session, author, image):

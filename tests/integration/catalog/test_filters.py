@@ -6,6 +6,8 @@ from app.annotations.models import LabelValue, Source
 from app.core.clock import now
 from app.images.models import ImageState, Split
 from app.projects.models import Label
+from app.pseudolabels import service as pseudolabels
+from app.pseudolabels.models import PseudoLabelState
 from tests.factories import make_images, make_project
 
 PRESENT, ABSENT, UNSURE = LabelValue.PRESENT, LabelValue.ABSENT, LabelValue.UNSURE
@@ -65,6 +67,43 @@ def test_by_what_is_suggested_and_what_is_done(shelf):
     suggested = {one["label"]: (one["value"], one["confidence"]) for one in item["pseudo_labels"]}
     assert suggested == {"scratch": ("present", 0.9), "dent": ("present", 0.8)}
     assert item["labels"] == {}
+
+
+def test_suggestions_on_control_photos_are_nowhere_before_they_are_decided(shelf):
+    """Not in listings, their filter, on the photo, its page, nor by their own address."""
+    shelf.project.control_rate = 1.0
+    image = shelf.add("blind", arm_draw=0.99)
+    shelf.suggest("blind", scratch=0.91)
+    (row,) = pseudolabels.lock_open(shelf.session, image.id)
+    shelf.session.commit()
+    base = f"/api/v1/projects/{shelf.project.slug}"
+
+    def look():
+        photo = shelf.client.get(f"{shelf.path}/{image.id}").json()["pseudo_labels"]
+        (listed,) = shelf.get().json()["items"]
+        page = shelf.client.get(f"/projects/{shelf.project.slug}/images/{image.id}")
+        assert page.status_code == 200
+        by_itself = shelf.client.get(f"{base}/pseudo-labels/{row.id}").status_code
+        states = [
+            state
+            for state in PseudoLabelState
+            if shelf.client.get(f"{base}/pseudo-labels", params={"state": state}).json()["items"]
+        ]
+        shown = found(shelf, has_pseudo_labels=True)
+        return photo, listed["pseudo_labels"], shown, "is-suggested" in page.text, by_itself, states
+
+    nothing = ([], [], set(), False, 404, [])
+    assert look() == nothing
+    assert found(shelf, has_pseudo_labels=False) == {"blind"}
+    row.state = PseudoLabelState.SUPERSEDED
+    shelf.session.commit()
+    assert look() == nothing
+    shelf.state("blind", scratch=PRESENT)
+    shelf.session.commit()
+    assert look() == ([], [], set(), False, 200, [PseudoLabelState.SUPERSEDED])
+    row.state = PseudoLabelState.PENDING
+    shelf.session.commit()
+    assert look() == ([], [], set(), False, 200, [])
 
 
 def test_by_state_split_and_capture_data(shelf):

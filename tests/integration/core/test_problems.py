@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import APIRouter, Request
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.core.errors import Conflict
 from app.core.http.problems import MEDIA_TYPE
@@ -71,6 +71,19 @@ def test_a_secret_that_was_refused_is_not_repeated(client):
 def test_text_that_the_database_cannot_hold(client):
     body = {"email": "ken@example.com", "role": "viewer", "display_name": "nul\x00"}
     assert_problem(client.post("/api/v1/users", json=body), 422, "invalid")
+
+
+def test_what_the_database_holds_and_nobody_can_read_is_our_own_error(client, session):
+    """Not the fault of the request that meets it."""
+    session.execute(text("UPDATE user_account SET created_at = '0001-12-31 00:00:00+00 BC'"))
+    session.commit()
+    assert_problem(client.get("/api/v1/users"), 500, "internal-error")
+
+
+def test_text_that_no_row_can_hold_is_not_our_error(client):
+    answer = client.get("/api/v1/projects/nul%00")
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "/problems/invalid"
 
 
 @pytest.fixture

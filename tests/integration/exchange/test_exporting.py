@@ -29,13 +29,13 @@ KNOWN = {
 }
 
 
-def say(session, project, image, values, *, author=None, source=Source.HUMAN):
+def say(session, project, image, values, *, author=None, source=Source.HUMAN, active_ms=None):
     (outcome,) = annotations.annotate_many(
         session,
         project_id=project.id,
         author_id=author.id if author else None,
         source=source,
-        statements=[Statement(image.id, values)],
+        statements=[Statement(image.id, values, active_ms=active_ms)],
     )
     assert outcome.error is None
 
@@ -106,6 +106,21 @@ def test_a_row_says_who_decided_and_when(full, hand_out, reviewer):
     record = next(iter(csv_long.read(lambda: path.open("rb")).rows))
     assert record.states["dent"].reviewer == reviewer.email
     assert record.states["dent"].decided_at is not None
+
+
+def test_label_studio_is_told_when_people_decided_and_how_long_they_needed(
+    session, project, hand_out, reviewer
+):
+    timed, partly = add_photos(session, project, "a.png", "b.png")
+    for image, other in ((timed, 2500), (partly, None)):
+        say(session, project, image, {"scratch": P}, author=reviewer, active_ms=1500)
+        say(session, project, image, {"dent": A}, author=reviewer, active_ms=other)
+    session.commit()
+    path, _ = hand_out(project, format=Format.LABEL_STUDIO)
+    (first,), (second,) = [task["annotations"] for task in json.loads(path.read_bytes())]
+    assert (first["lead_time"], first["result_count"]) == (4.0, 1)
+    assert "lead_time" not in second
+    assert first["created_at"] < first["updated_at"] < second["created_at"]
 
 
 def test_the_photos_lie_in_the_zip_as_they_came(full, hand_out):

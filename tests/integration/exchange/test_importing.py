@@ -199,6 +199,28 @@ class TestLabels:
         take_in(project, rows, "labels.csv", unlisted_absent=True)
         assert truth_of(project)["a.png"] == {"scratch": PRESENT, "dent": ABSENT}
 
+    @pytest.mark.parametrize("batch", [1, 500])
+    def test_a_full_answer_about_a_photo_stands_in_one_place(
+        self, session, project, take_in, truth_of, monkeypatch, batch
+    ):
+        monkeypatch.setattr(importing, "BATCH", batch)
+        add_photos(session, project, "b.png")
+        rows = [("a.png", "scratch", "1"), ("b.png", "scratch", "1"), ("a.png", "dent", "1")]
+        content = table(("file_name", "label", "value"), *rows).encode()
+        report = take_in(project, content, "labels.csv", unlisted_absent=True)
+        assert report.row_errors == ["Line 4: the rows of a.png must follow each other."]
+        one_scratch = {"scratch": PRESENT, "dent": ABSENT}
+        assert truth_of(project) == {"a.png": one_scratch, "b.png": one_scratch}
+
+    def test_rows_in_any_order_add_up_where_none_is_a_full_answer(
+        self, session, project, take_in, truth_of
+    ):
+        add_photos(session, project, "b.png")
+        rows = [("a.png", "scratch", "1"), ("b.png", "scratch", "1"), ("a.png", "dent", "1")]
+        content = table(("file_name", "label", "value"), *rows).encode()
+        assert take_in(project, content, "labels.csv").is_clean
+        assert truth_of(project)["a.png"] == {"scratch": PRESENT, "dent": PRESENT}
+
     def test_a_label_that_the_file_cannot_mean_stays_unknown(self, project, take_in, truth_of):
         content = {
             "images": [{"id": 1, "file_name": "a.png", "reviewed": True}],

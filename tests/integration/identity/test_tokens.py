@@ -164,14 +164,19 @@ class TestOverTheApi:
         answer = browser.post("/api/v1/tokens", json={"name": "x", "scopes": ["administer"]})
         assert answer.status_code == 403
 
-    def test_a_narrow_token_cannot_make_a_wide_one(self, browser, anonymous):
-        body = {"name": "narrow", "scopes": ["read"]}
-        secret = browser.post("/api/v1/tokens", json=body).json()["token"]
-        headers = {"authorization": f"Bearer {secret}"}
-        wide = {"name": "wide", "scopes": ["manage"]}
-        assert anonymous.post("/api/v1/tokens", json=wide, headers=headers).status_code == 403
-        same = anonymous.post("/api/v1/tokens", json={"name": "same"}, headers=headers)
-        assert same.json()["scopes"] == ["read"]
+    def test_a_token_makes_revokes_and_edits_nothing_of_its_owners(self, browser, anonymous):
+        later = (now() + timedelta(hours=1)).isoformat()
+        made = browser.post("/api/v1/tokens", json={"name": "trial", "expires_at": later}).json()
+        headers = {"authorization": f"Bearer {made['token']}", "if-match": "*"}
+        for method, path, body in (
+            ("POST", "tokens", {"name": "for ever"}),
+            ("DELETE", f"tokens/{made['id']}", None),
+            ("PATCH", "me", {"display_name": "Somebody else"}),
+        ):
+            answer = anonymous.request(method, f"/api/v1/{path}", json=body, headers=headers)
+            assert (answer.status_code, answer.json()["type"]) == (403, "/problems/not-permitted")
+        assert anonymous.get("/api/v1/me", headers=headers).json()["display_name"] == "hana"
+        assert len(browser.get("/api/v1/tokens").json()["items"]) == 1
 
     def test_other_peoples_tokens_are_not_there(self, browser, add_user, sign_in):
         made = browser.post("/api/v1/tokens", json={"name": "mine"}).json()

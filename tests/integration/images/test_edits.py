@@ -69,6 +69,13 @@ def test_what_cannot_be_is_refused(client, path):
     assert client.get(path).json()["version"] == 1
 
 
+def test_a_time_that_no_camera_had_is_refused(boards, client, path):
+    for moment in ("0001-01-01T00:00:00", "9999-12-31T23:59:59-12:00"):
+        answer = client.patch(path, json={"captured_at": moment}, headers=FIRST)
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid")
+    assert client.get(boards.path).json()["items"][0]["version"] == 1
+
+
 def test_of_two_edits_at_once_one_wins_and_the_other_is_told(client, path):
     for attempt in range(1, 4):
         with ThreadPoolExecutor(6) as pool:

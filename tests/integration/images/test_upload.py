@@ -140,6 +140,28 @@ def test_a_time_without_zone_is_the_factorys(boards, rows):
     assert [row.captured_at for row in rows()] == list(times.values())
 
 
+IMPOSSIBLE_TIMES = (
+    "0001-01-01T00:00:00",
+    "1899-12-31T23:59:59Z",
+    "9999-01-01T00:00:00Z",
+    "9999-12-31T23:59:59-12:00",
+)
+
+
+def test_a_time_that_no_camera_had_costs_only_its_own_file(boards, client, rows):
+    """Nobody could read a row again whose time, in UTC, lies before the year 1."""
+    sound = ["1900-01-01T00:00:00Z", "9998-12-31T23:59:59Z"]
+    metadata = json.dumps([{"captured_at": sent} for sent in (*IMPOSSIBLE_TIMES, *sound)])
+    answer = boards.send(*(photos.photo(n) for n in range(6)), metadata=metadata)
+    assert statuses(answer) == ["rejected"] * 4 + ["created"] * 2
+    problem = answer.json()["items"][0]["problem"]
+    assert problem["status"] == 422
+    assert "captured_at" in problem["detail"]
+    listed = client.get(boards.path, params={"sort": "captured_at"})
+    assert listed.status_code == 200
+    assert len(listed.json()["items"]) == len(rows()) == 2
+
+
 def test_invalid_metadata_says_where(boards, rows):
     wrong = {
         "{": "#/metadata",

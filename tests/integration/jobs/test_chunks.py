@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from app.core.db import make_sessions
 from app.core.queue import Queue
@@ -18,7 +19,9 @@ from tests.integration.jobs.conftest import LEASE, TERMS, let_lease_run_out
 def shared(session, make_job):
     """A job whose three chunks wait."""
     job = service.claim(session, make_job(JobKind.PREDICT).id, TERMS)
-    chunks.share_out(session, job, [{"part": part} for part in "abc"], {"version": 7})
+    chunks.share_out(
+        session, job, [{"part": part} for part in "abc"], result={"version": 7}, stage="Counting"
+    )
     session.commit()
     return job
 
@@ -62,6 +65,38 @@ def test_the_last_chunk_ends_the_job(session, shared):
     assert job.result == {"version": 7, "count": 3}
 
 
+def test_the_job_shows_the_mean_over_its_chunks_while_they_are_at_work(session, shared):
+    assert shared.stage == "Counting"
+    keys = [key_of(claim(session, shared, number)[1]) for number in (0, 1)]
+    for key, fraction in zip(keys, (0.5, 0.25), strict=True):
+        assert chunks.renew(session, key, LEASE, {"progress": fraction}) is False
+        session.commit()
+    job = service.get_job(session, shared.id)
+    assert job.progress == pytest.approx(0.25)
+    assert job.eta_seconds is not None
+    chunks.renew(session, keys[0], LEASE, {})
+    let_lease_run_out(session, JobChunk)
+    claim(session, shared, 0)
+    chunks.renew(session, keys[1], LEASE, {"progress": 0.5})
+    session.commit()
+    again = service.get_job(session, shared.id).progress
+    assert again == pytest.approx(0.5 / 3), "a chunk begun anew has done nothing yet"
+
+
+def test_news_of_a_chunk_waits_for_nobody_who_holds_the_job(engine, session, shared):
+    """Who ends a chunk holds the job first, and then waits for the chunk."""
+    key = key_of(claim(session, shared, 0)[1])
+    with make_sessions(engine)() as other:
+        repository.lock(other, shared.id)
+        session.execute(text("SET LOCAL lock_timeout = '1s'"))
+        assert chunks.renew(session, key, LEASE, {"progress": 0.5}) is False
+        session.commit()
+    assert service.get_job(session, shared.id).progress == 0.0
+    chunks.renew(session, key, LEASE, {"progress": 0.5})
+    session.commit()
+    assert service.get_job(session, shared.id).progress == pytest.approx(0.5 / 3)
+
+
 def test_each_chunk_is_done_once_by_many_workers(engine, session, shared):
     done, endings = [], []
 
@@ -92,7 +127,7 @@ def test_a_stale_chunk_changes_nothing(session, shared):
     stale = key_of(chunk)
     let_lease_run_out(session, JobChunk)
     assert claim(session, shared, 0)[1].fencing_token == stale.token + 1
-    assert chunks.renew(session, stale, LEASE) is None
+    assert chunks.renew(session, stale, LEASE, {"progress": 0.9}) is None
     with pytest.raises(LeaseLost):
         chunks.hold(session, stale, LEASE)
 
@@ -104,7 +139,7 @@ def test_a_chunk_that_fails_fails_the_job_and_stops_the_others(session, shared):
     chunks.fail(session, job, chunk, {"title": "t", "detail": "d", "code": "c"})
     session.commit()
     assert job.state == JobState.FAILED
-    assert chunks.renew(session, key_of(busy), LEASE) is None
+    assert chunks.renew(session, key_of(busy), LEASE, {}) is None
     assert claim(session, shared, 2) is None
     assert service.ring_waiting(session, {Queue.INFER}) == 0
 
@@ -134,7 +169,7 @@ def test_cancelling_ends_a_shared_job_when_its_last_worker_leaves(session, share
     claimed = [claim(session, shared, number)[1] for number in (0, 1)]
     assert service.request_cancel(session, shared).state == JobState.RUNNING
     session.commit()
-    assert chunks.renew(session, key_of(claimed[0]), LEASE) is True
+    assert chunks.renew(session, key_of(claimed[0]), LEASE, {}) is True
     states = []
     for chunk in claimed:
         job, held = chunks.hold_with_job(session, key_of(chunk), LEASE)

@@ -1,20 +1,27 @@
 """Every figure traced to the rows behind it, from reviews as people make them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select, update
 
+from app.annotations import service as annotations
 from app.annotations.models import Annotation, LabelValue, Source
 from app.core.clock import now
 from app.images.models import Arm
+from app.kpis.repository import Period, finished_images
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.reviews import service as reviews
 from app.reviews.models import Verdict
 from app.training.models import ModelState
 from tests.factories import make_user, make_version
 from tests.integration.kpis.conftest import CONTROL
+
+
+def whole_time(project):
+    start = now() - timedelta(days=1)
+    return Period(project.id, start, start + timedelta(days=2), "day", project.time_zone)
 
 
 def label_of(kpis, key="scratch"):
@@ -45,7 +52,7 @@ def test_the_time_saved_is_that_of_the_rows_behind_it(make_office):
     assert saved.low_hours < saved.hours < saved.high_hours
     assert saved.low_money == pytest.approx(saved.low_hours * 3600)
     assert (kpis.finished_images, kpis.active_hours * 3600) == (6, pytest.approx(45))
-    assert kpis.images_per_hour == pytest.approx(6 * 3600 / 45)
+    assert kpis.images_per_hour == pytest.approx(5 * 3600 / 45)
     (today,) = kpis.series
     assert (today.control_images, today.assisted_images, today.finished_images) == (2, 3, 6)
     assert today.saved_hours == pytest.approx(saved.hours)
@@ -121,6 +128,29 @@ def test_undo_takes_a_review_out_of_every_figure(office):
     assert again.acceptance_rate.count == 1
 
 
+def test_an_image_that_an_undo_opened_again_is_not_finished(office):
+    image, other = office.photo(), office.photo()
+    first = office.state(image, "scratch", complete=False, active_ms=1000)
+    office.state(image, "dent", "rust", complete=False, active_ms=1000)
+    office.state(other, active_ms=1000)
+    assert office.kpis().finished_images == 2
+    annotations.undo(office.session, first.id, actor_id=office.desk.reviewer.id)
+    assert image.reviewed_at is None
+    assert office.kpis().finished_images == 1
+    office.state(image, "scratch", complete=False, active_ms=5000)
+    assert office.kpis().finished_images == 2
+    (mine, theirs) = finished_images(office.session, whole_time(office.project))
+    assert sorted([mine.seconds, theirs.seconds]) == [1, 6]
+
+
+def test_an_image_stays_finished_when_what_was_undone_is_known_otherwise(office):
+    image = office.photo()
+    first = office.state(image, "scratch", complete=False)
+    office.state(image)
+    annotations.undo(office.session, first.id, actor_id=office.desk.reviewer.id)
+    assert office.kpis().finished_images == 1
+
+
 def test_an_image_of_several_steps_is_timed_as_a_whole(office):
     image = office.photo(scratch=0.9)
     office.review(office.photo(CONTROL), seconds=60)
@@ -150,6 +180,8 @@ def test_steps_in_different_arms_or_without_a_time_enter_no_comparison(office):
     kpis = office.kpis()
     assert kpis.finished_images == 3
     assert kpis.time_saved.assisted_images == 0
+    assert kpis.images_per_hour == pytest.approx(2 * 3600 / 62)
+    assert kpis.active_hours * 3600 == pytest.approx(63)
 
 
 def test_images_that_nobody_opened_count_and_audits_cost(office):
@@ -187,9 +219,10 @@ def test_agreement_is_that_of_the_newest_statement_of_each_person(office):
 
 def test_detection_gain_is_the_live_model_against_the_first(office):
     session, live = office.session, office.desk.version
-    live.metrics = {"map": {"value": 0.5}, "ap": {"scratch": {"value": 0.6}, "dent": 0.3}}
     ids = [label.id for label in office.desk.labels.values()]
-    better = {"map": {"value": 0.75}, "ap": {"scratch": {"value": 0.8}}, "recall": {"scratch": 0.9}}
+    scratch, dent = (str(office.desk.labels[key].id) for key in ("scratch", "dent"))
+    live.metrics = {"map": {"value": 0.5}, "ap": {scratch: {"value": 0.6}, dent: 0.3}}
+    better = {"map": {"value": 0.75}, "ap": {scratch: {"value": 0.8}}, "recall": {scratch: 0.9}}
     live.state = ModelState.RETIRED
     session.flush()
     make_version(session, office.project, ids, number=2, metrics=better)
@@ -200,6 +233,17 @@ def test_detection_gain_is_the_live_model_against_the_first(office):
     assert by_key["scratch"].ap.gain == pytest.approx(0.2)
     assert (by_key["dent"].ap.first, by_key["dent"].ap.gain) == (0.3, None)
     assert by_key["scratch"].recall.gain is None
+    swap_keys(session, office.desk.labels)
+    renamed = {label.label: label for label in office.kpis().detection_gain.labels}
+    assert renamed["line_mark"].ap == by_key["scratch"].ap
+    assert renamed["scratch"].ap == by_key["dent"].ap
+
+
+def swap_keys(session, labels):
+    """What was a scratch is a line mark from now on, and what was a dent a scratch."""
+    for before, after in (("scratch", "line_mark"), ("dent", "scratch")):
+        labels[before].key = after
+        session.flush()
 
 
 def test_the_queue_ages_with_what_people_have_not_answered(office):

@@ -74,6 +74,19 @@ def test_a_period_that_ends_before_it_begins_is_refused(office):
             office.kpis(**{"from": start, "to": end})
 
 
+@pytest.mark.parametrize("name", ["from", "to"])
+@pytest.mark.parametrize("day", ["0001-01-02", "9999-12-31", "9999-12-31T23:59:59Z"])
+def test_days_at_the_ends_of_the_calendar_are_refused(office, name, day):
+    with pytest.raises(Invalid, match="years 2 to 9998"):
+        office.kpis(**{name: day})
+
+
+def test_all_other_days_are_days(office):
+    office.reviewed_at(MOMENT)
+    assert office.kpis(**{"from": "0002-01-01", "to": "9998-12-31"}).finished_images == 1
+    assert office.kpis(to="0002-01-01").finished_images == 0
+
+
 def test_what_is_no_period_is_refused(office):
     wrong = ({"from": "spring"}, {"to": "2026-13-01T00:00"}, {"bucket": "year"}, {"since": "now"})
     for query in wrong:

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.core.db import make_sessions, transaction
-from app.identity import service as identity
 from app.identity.models import Role
+from tests.factories import make_token
 
 
 @pytest.fixture
@@ -41,8 +41,6 @@ def token_of(sessions: sessionmaker[Session], settings) -> Callable[[Role], dict
 
     def headers(role: Role) -> dict[str, str]:
         with transaction(sessions) as session:
-            user = identity.create_user(session, email=f"{role}@example.com", role=role)
-            _, token = identity.create_token(session, user_id=user.id, name="tests")
-        return {"Authorization": f"Bearer {token}"}
+            return make_token(session, role)
 
     return headers

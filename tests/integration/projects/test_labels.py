@@ -1,6 +1,10 @@
 """Labels over the API: names, prompts, hotkeys, order, archive, and what people said with them."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from sqlalchemy import text
 
 from app.annotations import service as annotations
 from app.annotations.models import LabelValue
@@ -141,11 +145,47 @@ def test_the_order_is_given_as_a_whole(client, add_label):
     for key in ("one", "two", "three"):
         add_label(key)
     order = "/api/v1/projects/boards/label-order"
-    answer = client.put(order, json={"keys": ["three", "one", "two"]})
+    answer = client.put(order, json={"keys": ["three", "one", "two"]}, headers=ANY)
     assert [item["key"] for item in answer.json()["items"]] == ["three", "one", "two"]
     assert [item["key"] for item in client.get(URL).json()["items"]] == ["three", "one", "two"]
     for wrong in (["one"], ["one", "one", "two"], ["one", "two", "four"]):
-        assert client.put(order, json={"keys": wrong}).status_code == 422
+        assert client.put(order, json={"keys": wrong}, headers=ANY).status_code == 422
+
+
+def test_of_two_orders_from_one_reading_the_second_is_refused(client, add_label):
+    for key in ("one", "two", "three"):
+        add_label(key)
+    order = "/api/v1/projects/boards/label-order"
+    read = {"if-match": client.get("/api/v1/projects/boards").headers["etag"]}
+    assert client.put(order, json={"keys": ["two", "one", "three"]}).status_code == 428
+    first = client.put(order, json={"keys": ["two", "one", "three"]}, headers=read)
+    second = client.put(order, json={"keys": ["three", "two", "one"]}, headers=read)
+    assert (first.status_code, second.status_code) == (200, 412)
+    again = {"if-match": first.headers["etag"]}
+    third = client.put(order, json={"keys": ["three", "two", "one"]}, headers=again)
+    assert third.status_code == 200
+
+
+def test_a_rename_and_an_archive_at_once_do_not_both_succeed(client, add_label, sessions):
+    """The archive waits for whoever edits the labels, and only then reads what it checks."""
+    add_label("scratch")
+    seen = {"if-match": '"1"'}
+    with ThreadPoolExecutor() as pool, sessions() as session:
+        project = projects.get_project(session, "boards")
+        projects.hold_project(session, project.id)
+        archiving = pool.submit(client.post, f"{URL}/scratch/archive", headers=seen)
+        wait_for_a_lock(session)
+        label = projects.get_label(session, project.id, "scratch")
+        projects.edit_label(session, label, {"names": {"en": "mark"}}, actor_id=None)
+        session.commit()
+        assert archiving.result().status_code == 412
+
+
+def wait_for_a_lock(session):
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    deadline = time.monotonic() + 10
+    while not session.scalar(waiting) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_renaming_breaks_nothing_that_people_said(client, add_label, sessions):

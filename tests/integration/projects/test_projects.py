@@ -188,7 +188,8 @@ def test_every_change_is_in_the_audit_trail(client, add_project, session: Sessio
     client.patch(f"{URL}/boards", json={"control_rate": 0.3}, headers={"if-match": "*"})
     label = f"{URL}/boards/labels/scratch"
     client.patch(label, json={"miss_cost": 5}, headers={"if-match": "*"})
-    client.put(f"{URL}/boards/label-order", json={"keys": ["dent", "scratch"]})
+    order = f"{URL}/boards/label-order"
+    client.put(order, json={"keys": ["dent", "scratch"]}, headers={"if-match": "*"})
     client.post(f"{label}/archive", headers={"if-match": "*"})
     client.post(f"{label}/unarchive", headers={"if-match": "*"})
     events = session.scalars(

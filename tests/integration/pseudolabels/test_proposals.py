@@ -121,19 +121,14 @@ def test_a_proposal_brings_a_reviewed_image_back(session, project, labels, versi
     assert image.reviewed_at is None
 
 
-def test_labels_stated_meanwhile_are_not_listed(session, project, labels, version):
+def test_labels_stated_meanwhile_are_not_listed(client, session, project, labels, version):
     image = make_images(session, project, 1)[0]
     service.propose(session, version=version, rows=[proposal(image, x) for x in labels])
-    annotations.annotate(
-        session,
-        project_id=project.id,
-        image_id=image.id,
-        author_id=make_user(session).id,
-        values={labels[0].id: PRESENT},
-        is_complete=False,
-    )
+    session.commit()
+    path = f"/api/v1/projects/{project.slug}/images/{image.id}/annotations"
+    answer = client.post(path, json={"values": {labels[0].key: "present"}})
+    assert answer.status_code == 201, answer.text
     assert [p.label_id for p in pending(session, project)] == [labels[1].id]
-    service.supersede_decided(session, project.id, [image.id])
     assert count_pending(session, project) == 1
 
 

@@ -19,6 +19,9 @@ from app.reviews.models import Verdict
 from app.reviews.service import Held, Holder, Submission, Wish
 from app.training.models import ModelVersion
 from tests.factories import make_project, make_user, make_version
+from tests.integration.catalog.conftest import count_queries
+
+__all__ = ["count_queries"]
 
 LEASE_S = 300.0
 

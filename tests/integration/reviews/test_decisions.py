@@ -58,6 +58,21 @@ def age_leases(session, seconds):
     session.expire_all()
 
 
+def make_newer(session, desk):
+    """A second version, whose suggestions `desk.suggest` makes from now on."""
+    label_ids = [label.id for label in desk.labels.values()]
+    desk.version = make_version(session, desk.project, label_ids, number=2, state="candidate")
+
+
+def undo(desk, annotation=None):
+    return service.undo(
+        desk.session,
+        project=desk.project,
+        actor_id=desk.reviewer.id,
+        annotation_id=annotation and annotation.id,
+    )
+
+
 def test_a_review_becomes_one_annotation_with_its_decisions(session, desk, image, held):
     age_leases(session, 60)
     scratch, dent = held.suggestions
@@ -100,6 +115,29 @@ def test_a_control_image_is_answered_blindly_and_measures_the_model(session, mak
     assert annotation.arm_drawn_at == held.lease.leased_at
     assert annotation.shown_model_version_id is None
     assert pending(desk) == 0
+
+
+def test_what_was_known_before_is_no_miss_of_the_model(session, make_desk):
+    """The desk restates everything it shows as known."""
+    desk = make_desk(control_rate=1.0)
+    image = make_images(session, desk.project, 1)[0]
+    service.annotate(
+        session,
+        project_id=desk.project.id,
+        image_id=image.id,
+        author_id=make_user(session).id,
+        values={desk.labels["scratch"].id: PRESENT, desk.labels["rust"].id: PRESENT},
+        is_complete=False,
+    )
+    desk.suggest(image, dent=0.85)
+    (held,) = desk.lease()
+    annotation = desk.submit(held, additions={**held.known, desk.labels["rust"].id: ABSENT})
+    decisions = service.decisions_of(session, annotation.id)
+    assert {(d.label_id, d.verdict, d.value) for d in decisions} == {
+        (desk.labels["dent"].id, Verdict.REJECT, ABSENT),
+        (desk.labels["rust"].id, Verdict.ADD, ABSENT),
+    }
+    assert known(desk, image) == {"scratch": PRESENT, "dent": ABSENT, "rust": ABSENT}
 
 
 def test_time_cannot_exceed_the_lease(session, desk, held):
@@ -146,14 +184,11 @@ def test_a_late_submit_conflicts_and_returns_the_draft(session, desk, held):
 
 def test_a_suggestion_replaced_meanwhile_can_still_be_decided(session, desk, image, held):
     """A new model goes live between lease and submit: the person answers what they saw."""
-    newer = make_version(
-        session, desk.project, [x.id for x in desk.labels.values()], number=2, state="candidate"
-    )
-    desk.version = newer
+    make_newer(session, desk)
     desk.suggest(image, scratch=0.99)
     annotation = desk.submit(held)
     versions = {d.model_version_id for d in service.decisions_of(session, annotation.id)}
-    assert newer.id not in versions
+    assert desk.version.id not in versions
     assert pending(desk) == 0
 
 
@@ -179,13 +214,84 @@ def test_undo_opens_the_suggestions_and_the_image_again(session, desk, image, he
 
 def test_undo_leaves_what_a_newer_model_asks_alone(session, desk, image, held):
     desk.submit(held, is_complete=False, verdicts={held.suggestions[0].id: Verdict.ACCEPT})
-    desk.version = make_version(
-        session, desk.project, [x.id for x in desk.labels.values()], number=2, state="candidate"
-    )
+    make_newer(session, desk)
     desk.suggest(image, dent=0.9)
     service.undo(session, project=desk.project, actor_id=desk.reviewer.id)
     assert states(desk, held) == [PseudoLabelState.PENDING, PseudoLabelState.SUPERSEDED]
     assert pending(desk) == 2
+
+
+def test_undo_does_not_bring_back_what_a_newer_model_had_replaced(session, desk, image, held):
+    make_newer(session, desk)
+    desk.suggest(image, scratch=0.99)
+    desk.submit(held)
+    undo(desk)
+    assert states(desk, held) == [PseudoLabelState.SUPERSEDED] * 2
+    (waiting,) = pseudolabels.pending_for_images(session, [image.id])[image.id]
+    assert (waiting.model_version_id, waiting.confidence) == (desk.version.id, 0.99)
+    assert pending(desk) == 1
+
+
+def test_undo_does_not_ask_what_others_have_stated_meanwhile(session, desk, image, held):
+    mine = desk.submit(held)
+    theirs = service.annotate(
+        session,
+        project_id=desk.project.id,
+        image_id=image.id,
+        author_id=make_user(session).id,
+        values={desk.labels["scratch"].id: ABSENT},
+        is_complete=False,
+    )
+    undo(desk, mine)
+    assert states(desk, held) == [PseudoLabelState.SUPERSEDED, PseudoLabelState.PENDING]
+    assert pending(desk) == 1
+    service.undo(
+        session,
+        project=desk.project,
+        actor_id=desk.reviewer.id,
+        annotation_id=theirs.id,
+        is_manager=True,
+    )
+    assert states(desk, held) == [PseudoLabelState.PENDING] * 2
+
+
+def test_undo_leaves_what_another_statement_closed_alone(session, desk, image, held):
+    scratch, dent = held.suggestions
+    partial = {"is_complete": False, "verdicts": {scratch.id: Verdict.ACCEPT}}
+    first = desk.submit(held, **partial)
+    decided = service.decide(
+        session,
+        project=desk.project,
+        items={dent.id: Verdict.REJECT},
+        reviewer_id=desk.reviewer.id,
+    )
+    assert [outcome.error for outcome in decided] == [None]
+    undo(desk, first)
+    assert states(desk, held) == [PseudoLabelState.PENDING, PseudoLabelState.REJECTED]
+
+
+def test_labels_in_the_archive_are_neither_asked_again_nor_shown(session, desk, image, held):
+    desk.submit(held)
+    desk.labels["scratch"].archived_at = now()
+    session.flush()
+    undo(desk)
+    assert states(desk, held) == [PseudoLabelState.SUPERSEDED, PseudoLabelState.PENDING]
+    (again,) = desk.lease()
+    desk.labels["dent"].archived_at = now()
+    session.flush()
+    (reloaded,) = service.leases_of(session, desk.project, desk.reviewer.id)
+    assert (len(again.suggestions), reloaded.suggestions) == (1, [])
+
+
+def test_undo_passes_over_photos_that_were_deleted(session, desk, held):
+    first = desk.submit(held)
+    (other,) = make_images(session, desk.project, 1)
+    desk.suggest(other, scratch=0.9)
+    desk.submit(desk.lease()[0])
+    other.deleted_at = now()
+    session.flush()
+    undoing = service.undo(session, project=desk.project, actor_id=desk.reviewer.id)
+    assert undoing.undoes_id == first.id
 
 
 def test_only_ones_own_work_can_be_undone(session, desk, held):
@@ -203,7 +309,7 @@ def test_many_decisions_each_get_a_result(session, make_desk):
     (control,) = make_images(session, desk.project, 1, arm_draw=0.1)
     for each in (first, second, control):
         desk.suggest(each, scratch=0.9, dent=0.9)
-    waiting = pseudolabels.pending_for_images(session, [first.id, second.id, control.id])
+    waiting = {x.id: pseudolabels.lock_open(session, x.id) for x in (first, second, control)}
     stranger = uuid4()
     verdicts = {row.id: Verdict.ACCEPT for row in waiting[first.id]}
     verdicts[waiting[second.id][0].id] = Verdict.REJECT

@@ -1,5 +1,8 @@
 """The API of trainings and models: what starts, what is refused, who may, and with which ETag."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import event, select
 
@@ -9,6 +12,8 @@ from app.images.models import Split
 from app.jobs.models import Job
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow
+from app.training import gate, service
+from app.training.gate import Comparison, Verdict
 from app.training.models import ModelState
 
 
@@ -89,6 +94,57 @@ def test_models_are_listed_newest_first_page_by_page(line, client, path):
     assert client.get(f"{path}/models", params={"cursor": "nonsense"}).status_code == 400
 
 
+def measured(line):
+    """A live version that is good at scratches and, its gate says, bad at dents."""
+    scratch, dent = (str(label.id) for label in line.labels)
+    figures = {
+        member: {scratch: {"value": 0.9}, dent: {"value": 0.1}} for member in ("ap", "recall")
+    }
+    comparisons = {scratch: Comparison(20, 0.1, 0.05, 0.2), dent: Comparison(20, -0.5, -0.6, -0.4)}
+    version = line.version(
+        1,
+        ModelState.LIVE,
+        metrics={"images": 40, "map": {"value": 0.5}, **figures, "labels": dict(figures["ap"])},
+        gate=gate.judge(comparisons, guarded={scratch, dent}, margin=0.05, against=7),
+    )
+    line.session.commit()
+    return version
+
+
+def rename(client, path, before, after):
+    answer = client.patch(f"{path}/labels/{before}", json={"key": after}, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+
+
+def test_figures_follow_a_label_that_is_renamed(line, client, path):
+    version = measured(line)
+    rename(client, path, "scratch", "line_mark")
+    rename(client, path, "dent", "scratch")
+    (listed,) = client.get(f"{path}/models").json()["items"]
+    detail = client.get(f"{path}/models/{version.id}").json()
+    for found in (listed, detail):
+        assert found["labels"] == ["line_mark", "scratch"]
+        for member in ("ap", "recall", "labels"):
+            assert found["metrics"][member] == {
+                "line_mark": {"value": 0.9},
+                "scratch": {"value": 0.1},
+            }
+        assert found["gate"]["labels"]["scratch"]["verdict"] == Verdict.MAY_BE_WORSE
+        assert "on: scratch." in found["gate"]["reason"]
+
+
+def test_pages_of_models_follow_a_label_that_is_renamed(line, client, path):
+    measured(line)
+    rename(client, path, "scratch", "line_mark")
+    rename(client, path, "dent", "scratch")
+    shares = []
+    for page in ("models", "models/1"):
+        text = client.get(f"/projects/{line.project.slug}/{page}").text
+        shares.append([float(share) for share in re.findall(r"([\d.]+)%", text)])
+    assert shares == [[50, 90, 10], [50, 90, 10]]
+    assert text.index("+10.0") < text.index("-50.0"), "the gate's differences"
+
+
 def test_the_listing_costs_the_same_however_many_there_are(line, client, path, engine):
     def count() -> int:
         statements = []
@@ -131,12 +187,49 @@ def test_a_model_is_promoted_under_its_etag(line, client, path):
 
 
 def test_roll_back_answers_with_the_version_that_is_live_now(line, client, path):
-    assert client.post(f"{path}/models/roll-back").status_code == 409
+    url = f"{path}/models/roll-back"
+    assert client.post(url, headers={"If-Match": "*"}).status_code == 409
     first, _ = two_versions(line)
-    answer = client.post(f"{path}/models/roll-back")
+    answer = client.post(url, headers={"If-Match": "*"})
     assert answer.status_code == 200
     assert answer.json()["id"] == str(first.id)
-    assert client.post(f"{path}/models/roll-back").status_code == 409
+    assert client.post(url, headers={"If-Match": answer.headers["etag"]}).status_code == 409
+
+
+def walk_up(line, count):
+    """So many versions that went live one after the other, each by a promotion."""
+    versions = [line.version(number + 1, ModelState.CANDIDATE) for number in range(count)]
+    for version in versions:
+        service.promote(line.session, version, actor_id=None)
+        line.session.commit()
+    return versions
+
+
+def test_two_who_roll_back_the_same_version_go_one_version_back(line, client, path):
+    walk_up(line, 4)
+    url = f"{path}/models/roll-back"
+    assert client.post(url).status_code == 428
+    tag = client.get(f"{path}/models/{live_id(client, path)}").headers["etag"]
+    for expected in (3, 2):
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(
+                pool.map(lambda _, seen=tag: client.post(url, headers={"If-Match": seen}), "1234")
+            )
+        assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+        (done,) = (answer for answer in answers if answer.status_code == 200)
+        assert done.json()["number"] == expected
+        tag = done.headers["etag"]
+
+
+def live_id(client, path):
+    models = client.get(f"{path}/models").json()["items"]
+    return next(model["id"] for model in models if model["state"] == "live")
+
+
+def test_the_page_says_which_live_version_it_would_roll_back(line, client, path):
+    version = walk_up(line, 2)[-1]
+    text = client.get(f"/projects/{line.project.slug}/models/2").text
+    assert f'models/roll-back" data-etag=\'"{version.version}"\'' in text
 
 
 def test_reviewers_read_and_do_not_decide(line, client, path):

@@ -31,7 +31,8 @@ def test_it_holds_what_people_said_and_leaves_the_rest_unknown(line):
     assert rows[untouched.id].values == (UNKNOWN, UNKNOWN)
     assert snapshot.counts()["labeled"] == 3
     assert snapshot.counts()["unlabeled"] == 1
-    assert snapshot.counts()["labels"]["dent"]["train"] == {"present": 1, "absent": 1}
+    dent = str(line.labels[1].id)
+    assert snapshot.counts()["labels"][dent]["train"] == {"present": 1, "absent": 1}
 
 
 def test_imported_labels_count_and_automatic_ones_do_not(line):

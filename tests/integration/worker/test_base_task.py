@@ -7,6 +7,7 @@ import time
 import pytest
 from sqlalchemy import text
 
+from app.core.clock import now
 from app.core.errors import Conflict, OutOfSpace
 from app.jobs.models import JobKind, JobState
 from worker import process
@@ -156,11 +157,12 @@ def test_a_worker_told_to_end_gives_the_job_back(work, told_to_stop):
 
 
 def test_a_job_that_was_taken_over_writes_nothing_more(work, change_settings):
-    change_settings(job_lease_seconds=0.6, job_stall_seconds=0.5)
+    change_settings(job_lease_seconds=3, job_stall_seconds=1)
     job_id, order = work.add(), []
 
     def hung(run):
-        time.sleep(1.5)  # no tick: the lease runs out
+        # No tick: the lease runs out.
+        wait_until(lambda: work.read(job_id).lease_expires_at < now(), seconds=60)
         other = threading.Thread(target=run_job, args=(job_id, lambda _: {"by": "the other"}))
         other.start()
         other.join()
@@ -179,12 +181,12 @@ def test_a_job_that_was_taken_over_writes_nothing_more(work, change_settings):
 
 
 def test_a_loop_that_moves_keeps_its_lease(work, change_settings):
-    change_settings(job_lease_seconds=0.6, job_stall_seconds=1.0)
+    change_settings(job_lease_seconds=3, job_stall_seconds=3)
     job_id = work.add()
 
     def slow(run):
         for _ in range(20):
-            time.sleep(0.1)
+            time.sleep(0.2)
             run.tick()
         run_job(job_id, lambda _: pytest.fail("taken over from a living worker"))
         return {}
@@ -194,14 +196,14 @@ def test_a_loop_that_moves_keeps_its_lease(work, change_settings):
 
 
 def test_a_long_transaction_keeps_its_lease(work, change_settings):
-    change_settings(job_lease_seconds=0.5)
+    change_settings(job_lease_seconds=3)
     job_id = work.add()
     rival = threading.Thread(target=run_job, args=(job_id, lambda _: {"by": "the rival"}))
 
     def slow(run):
         with run.transaction():
             rival.start()
-            time.sleep(1.2)
+            time.sleep(4)
         rival.join()
         return {"by": "the first"}
 
@@ -276,6 +278,23 @@ def test_chunks_share_a_job(work):
         run_chunk(job_id, number, do, on_job_success=lambda *end: ends.append(end[2]))
     assert ends == [[{"part": "a", "version": 7}, {"part": "b", "version": 7}]]
     assert work.read(job_id).state == JobState.SUCCEEDED
+
+
+def test_a_chunk_tells_how_far_it_is_while_it_works(work):
+    job_id, seen = work.add(JobKind.PREDICT), []
+
+    def do(run):
+        run.report(0.5)
+        run.lease.deliver()
+        seen.append(work.read(job_id))
+        return {}
+
+    run_job(job_id, lambda run: Chunks([{}, {}], stage="Counting"))
+    run_chunk(job_id, 0, do)
+    run_chunk(job_id, 1, do)
+    assert [job.progress for job in seen] == pytest.approx([0.25, 0.75])
+    assert {job.stage for job in seen} == {"Counting"}
+    assert all(job.eta_seconds is not None for job in seen)
 
 
 def test_a_job_without_anything_to_share_ends_at_once(work):

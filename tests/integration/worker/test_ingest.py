@@ -16,6 +16,7 @@ from app.images.blobs import LONGEST_SIDE, blob_key
 from app.images.models import Image, ImageState
 from app.projects import service as projects
 from app.projects.models import Counter
+from tests import photos
 from tests.factories import make_images, make_project
 from worker import process
 from worker.process import this_process
@@ -92,6 +93,16 @@ def test_a_bad_photo_is_rejected_with_the_reason(receive, read, monkeypatch, con
     image = read(image_id)
     assert image.state == ImageState.REJECTED
     assert image.reason.startswith(f"{reason}: ")
+
+
+@pytest.mark.parametrize(
+    ("taken", "zone"), [("0001:01:01 00:00:00", None), ("9999:12:31 23:59:59", "-12:00")]
+)
+def test_a_camera_without_a_clock_costs_the_date_only(receive, read, taken, zone):
+    image_id = receive(photos.dated(taken, zone))
+    ingest_image(str(image_id))
+    image = read(image_id)
+    assert (image.state, image.captured_at) == (ImageState.READY, None)
 
 
 def test_a_second_doorbell_changes_nothing(receive, read):

@@ -10,12 +10,16 @@ import pytest
 
 from app.core.queue import Queue
 from app.jobs import service as jobs
-from tests.integration.worker.parts import QUICK, Factory
+from app.jobs.contracts import TrainPayload
+from app.jobs.stages import JobStage
+from tests.integration.worker.parts import ENDED, QUICK, Factory
+from worker.base_task import run_job
+from worker.engine.training import frozen_snapshot, read_settings
 from worker.tasks.predict import run as predict
 from worker.tasks.predict import run_chunk
 from worker.tasks.train import run as train
 
-PATIENCE_S = 120
+PATIENCE_S = 300
 GOOD, BRIGHT, DARK = (), ("bright",), ("dark",)
 
 
@@ -53,8 +57,9 @@ class Shift:
 
 
 def kill_in_the_middle(factory, job_id, pid):
+    """Once confidence is measured, which leaves checkpoints; most of the training is to come."""
     deadline = time.monotonic() + PATIENCE_S
-    while factory.job(job_id)["progress"] < 0.15:
+    while factory.job(job_id)["stage"] != JobStage.LEARN:
         assert time.monotonic() < deadline, factory.job(job_id)
         time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)
@@ -70,7 +75,18 @@ def ring_until_taken_over(session, factory, job_id):
         assert time.monotonic() < deadline, factory.job(job_id)
         jobs.ring_waiting(session, {Queue.TRAIN})
         session.commit()
-        time.sleep(0.5)
+        time.sleep(0.1)
+
+
+def stages_until_the_end(factory, job_id):
+    """Every stage that the job passes through from now on."""
+    stages = set()
+    deadline = time.monotonic() + PATIENCE_S
+    while (job := factory.job(job_id))["state"] not in ENDED:
+        assert time.monotonic() < deadline, job
+        stages.add(job["stage"])
+        time.sleep(0.05)
+    return stages
 
 
 def check_the_model(shift, job):
@@ -101,13 +117,14 @@ def check_the_predictions(shift, model, job):
     assert all(row["confidence"] >= row["threshold"] >= 0.5 for row in suggested)
 
 
+@pytest.mark.timeout(900)
 def test_from_photos_to_pseudo_labels_through_a_kill(
     client, session, settings, start_worker, quick_leases
 ):
     trainer = start_worker("train")
     shift = Shift.begin(client, session, settings)
     answer = shift.factory.post(
-        "trainings", {"resolution": 64, "epochs": 20, "mode": "frozen", "seed": 1}
+        "trainings", {"resolution": 64, "epochs": 120, "mode": "frozen", "seed": 1}
     )
     assert answer.status_code == 202
     job_id = answer.json()["id"]
@@ -115,7 +132,10 @@ def test_from_photos_to_pseudo_labels_through_a_kill(
     kill_in_the_middle(shift.factory, job_id, trainer)
     start_worker("train,infer")
     ring_until_taken_over(session, shift.factory, job_id)
-    job = shift.factory.await_job(job_id)
+    stages = stages_until_the_end(shift.factory, job_id)
+    assert JobStage.LEARN in stages
+    assert JobStage.MEASURE_CONFIDENCE not in stages, "it began again"
+    job = shift.factory.job(job_id)
     model = check_the_model(shift, job)
     prediction = shift.factory.await_job(job["result"]["prediction_job_id"])
     check_the_predictions(shift, model, prediction)
@@ -204,10 +224,30 @@ def test_missing_weights_are_named(floor, tmp_path):
     assert factory.get("models")["items"] == []
 
 
+def test_a_label_that_is_renamed_between_two_attempts_stays_guarded(floor):
+    factory = floor("bright", "dark", shown=[BRIGHT, GOOD, DARK, GOOD])
+    job_id = factory.post("trainings", QUICK).json()["id"]
+    guarded, frozen = set(), set()
+
+    def second_attempt(run):
+        payload = TrainPayload.model_validate(run.payload)
+        frozen_snapshot(run, payload)
+        for before, after in (("bright", "too_light"), ("dark", "bright")):
+            url = f"{factory.path}/labels/{before}"
+            factory.client.patch(url, json={"key": after}, headers={"if-match": "*"})
+        guarded.update(read_settings(run, payload).guarded)
+        frozen.update(str(label.id) for label in frozen_snapshot(run, payload).labels)
+
+    run_job(job_id, second_attempt)
+    assert guarded == frozen
+    assert len(guarded) == 2
+
+
 def predicted_here(factory):
     job_id = factory.post("predictions").json()["id"]
     predict(job_id)
     if factory.job(job_id)["state"] == "running":
+        assert factory.job(job_id)["stage"] == JobStage.PREDICT
         run_chunk(job_id, 0)
     return factory.job(job_id)
 

@@ -99,6 +99,36 @@ class TestSupervisor:
         assert len(runs.read_text()) >= 2
         assert not watch.is_alive()
 
+    def test_errors_do_not_end_the_watch(self, tmp_path):
+        """The program is gone for a while, and nobody reads what is told about crashes."""
+        runs, program = tmp_path / "runs", tmp_path / "program"
+
+        def write_program() -> None:
+            program.write_text(f"#!/bin/sh\nprintf x >> {runs}\n")
+            program.chmod(0o755)
+
+        def tell(_child: Supervised, _code: int) -> None:
+            told.set()
+            raise BrokenPipeError
+
+        told, stop_event = threading.Event(), threading.Event()
+        write_program()
+        child = Supervised("flaky", [str(program)], tmp_path / "log", pause_s=0.1)
+        supervisor = Supervisor([child], on_crash=tell)
+        supervisor.start()
+        assert eventually(lambda: runs.exists())
+        program.unlink()
+        watch = threading.Thread(target=supervisor.run, args=(stop_event,))
+        watch.start()
+        assert told.wait(10)
+        time.sleep(1)
+        write_program()
+        assert eventually(lambda: len(runs.read_text()) >= 2)
+        stop_event.set()
+        supervisor.stop()
+        watch.join(timeout=5)
+        assert not watch.is_alive()
+
     def test_stop_ends_every_child(self, tmp_path):
         sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
         children = [Supervised(str(n), sleeper, tmp_path / f"{n}.log") for n in range(3)]

@@ -1,7 +1,5 @@
 """The demo's own scores, held against hand-computed values and against those of the workers."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -21,7 +19,7 @@ def test_a_constant_score_gains_nothing():
 
 
 def test_no_positive_has_no_score():
-    assert math.isnan(average_precision(np.zeros(3, dtype=bool), np.ones(3)))
+    assert average_precision(np.zeros(3, dtype=bool), np.ones(3)) is None
 
 
 def test_it_agrees_with_what_the_workers_measure():

@@ -1,8 +1,11 @@
 """What is written can be read back: present, absent, unsure and unknown stay what they were."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 
 from app.annotations.models import LabelValue
@@ -114,3 +117,43 @@ def test_tables_with_tabs_and_semicolons_are_read():
         text = sign.join(("file_name", "scratch")) + "\n" + sign.join(("a.png", "1")) + "\n"
         (record,) = csv_wide.read(opener("\ufeff" + text)).rows
         assert record.of_value("present") == ["scratch"]
+
+
+class TestTheAnnotationForLabelStudio:
+    FIRST, LAST = datetime(2026, 3, 1, 9, tzinfo=UTC), datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+    def task(self) -> dict:
+        states = {
+            "scratch": LabelState(LabelValue.PRESENT, decided_at=self.LAST),
+            "dent": LabelState(LabelValue.ABSENT, decided_at=self.FIRST),
+        }
+        record = Record("a.png", states, is_complete=True, active_seconds=4.25)
+        (task,) = json.load(written(label_studio.write, [record])())
+        return task
+
+    def read(self, task: dict) -> Record:
+        (record,) = label_studio.read(opener(json.dumps([task]))).rows
+        assert isinstance(record, Record)
+        return record
+
+    def test_it_says_when_it_was_made_and_how_long_that_took(self):
+        (annotation,) = self.task()["annotations"]
+        assert annotation["created_at"] == "2026-03-01T09:00:00.000000Z"
+        assert annotation["updated_at"] == "2026-03-02T09:30:00.000000Z"
+        assert (annotation["result_count"], annotation["lead_time"]) == (1, 4.25)
+        assert self.read(self.task()).states["dent"].decided_at == self.FIRST
+
+    def test_it_says_nothing_of_times_that_nobody_knows(self):
+        record = Record("a.png", {"scratch": LabelState(LabelValue.PRESENT)})
+        (task,) = json.load(written(label_studio.write, [record])())
+        assert {"created_at", "updated_at", "lead_time"}.isdisjoint(task["annotations"][0])
+
+    @pytest.mark.parametrize(("day", "chosen"), [("01", "scratch"), ("03", "dent")])
+    def test_another_annotation_counts_when_it_is_newer(self, day, chosen):
+        task = self.task()
+        other = {"updated_at": f"2026-03-{day}T12:00:00.5Z", "result": [
+            {"type": "choices", "value": {"choices": ["dent"]}}
+        ]}  # fmt: skip
+        task["annotations"].append(other)
+        record = self.read(task)
+        assert record.of_value(LabelValue.PRESENT) == [chosen]

@@ -96,7 +96,7 @@ def test_what_shares_a_control_mean_errs_together():
     assert mixed.high - mixed.low == pytest.approx(by_hand.high - by_hand.low, rel=0.05)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.floats(20, 500), st.lists(st.floats(0, 19), min_size=1, max_size=12), TIMES)
 def test_the_interval_holds_the_point_for_symmetric_times(centre, spreads, assisted):
     control = images(*(centre + sign * s for s in spreads for sign in (-1, 1)))
@@ -104,7 +104,7 @@ def test_the_interval_holds_the_point_for_symmetric_times(centre, spreads, assis
     assert saved.low - 1e-6 <= saved.seconds <= saved.high + 1e-6
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(TIMES, TIMES, st.integers(0, 50), SECONDS)
 def test_constant_times_leave_no_doubt(control, assisted, auto, audit):
     saved = formulas.time_saved(

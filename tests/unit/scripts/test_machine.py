@@ -1,5 +1,6 @@
 """What `make` says before it installs, and which tools it finds for tests."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -50,11 +51,15 @@ class TestPreflight:
         (tmp_path / ".venv/lib/python3.11/site-packages/torch").mkdir(parents=True)
         assert list(preflight.problems(tmp_path / ".venv")) == []
 
-    def test_another_processor_is_refused(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    @pytest.mark.parametrize(
+        ("asked", "answer"), [("machine", "riscv64"), ("system", "Darwin"), ("system", "Windows")]
+    )
+    def test_another_machine_is_refused(self, tmp_path, monkeypatch, asked, answer):
+        monkeypatch.setattr(platform, asked, lambda: answer)
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**12, 0, 10**12))
         (sentence,) = preflight.problems(tmp_path / ".venv")
-        assert "riscv64" in sentence
+        assert answer in sentence
+        assert "Docker" in sentence
 
 
 class TestBrowser:
@@ -64,20 +69,43 @@ class TestBrowser:
         yield
         test_tools.find_browser.cache_clear()
 
-    def test_the_named_one_wins(self, monkeypatch):
-        monkeypatch.setenv("KIZU_CHROMIUM", "/opt/chromium")
-        assert test_tools.find_browser() == "/opt/chromium"
+    def browser(self, path: Path, *, starts: bool = True) -> str:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\nexit {0 if starts else 127}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def test_the_named_one_wins(self, monkeypatch, tmp_path):
+        named = self.browser(tmp_path / "opt" / "chromium")
+        monkeypatch.setenv("KIZU_CHROMIUM", named)
+        assert test_tools.find_browser() == named
+
+    def test_one_that_does_not_start_is_none(self, monkeypatch, tmp_path, capsys):
+        monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+        for missing in ("opt/chromium", "nowhere/chromium"):
+            monkeypatch.setenv("KIZU_CHROMIUM", str(tmp_path / missing))
+            self.browser(tmp_path / "opt" / "chromium", starts=False)
+            assert test_tools.find_browser() is None
+            assert missing in capsys.readouterr().err
+            test_tools.find_browser.cache_clear()
+
+    def test_the_next_one_is_taken_where_one_does_not_start(self, monkeypatch, tmp_path):
+        monkeypatch.delenv("KIZU_CHROMIUM", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+        for name in test_tools.BROWSERS:
+            self.browser(tmp_path / "bin" / name, starts=False)
+        chrome = self.browser(tmp_path / "chromium-1200" / "chrome-linux" / "chrome")
+        assert test_tools.find_browser() == chrome
 
     def test_downloaded_ones_are_found_last(self, monkeypatch, tmp_path):
         monkeypatch.delenv("KIZU_CHROMIUM", raising=False)
         monkeypatch.setenv("PATH", "")
         monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
         assert test_tools.find_browser() is None
-        chrome = tmp_path / "chromium-1200" / "chrome-linux" / "chrome"
-        chrome.parent.mkdir(parents=True)
-        chrome.touch()
+        chrome = self.browser(tmp_path / "chromium-1200" / "chrome-linux" / "chrome")
         test_tools.find_browser.cache_clear()
-        assert test_tools.find_browser() == str(chrome)
+        assert test_tools.find_browser() == chrome
 
 
 def test_bare_make_lists_every_command():
