@@ -225,7 +225,7 @@ def _timm(visual: TimmModel, pixels: Tensor) -> ImageFeatures:
     """What the tower's own pooling and projection make of each place as if it were alone."""
     hidden = visual.trunk.forward_features(pixels)
     pooled = visual.head(visual.trunk.forward_head(hidden))
-    batch = len(hidden)
+    batch = hidden.shape[0]  # `len` would fix the batch of an exported graph
     if hidden.ndim == 4:  # (B, C, H, W)
         channels = hidden.shape[1]
         places = hidden.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)

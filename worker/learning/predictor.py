@@ -19,6 +19,7 @@ from worker.learning.aligner import Aligner, Classifier
 from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, untrained
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
+from worker.learning.explanation import Evidence, HeatMaps, heat_maps
 from worker.learning.learner import LOOK_BATCH, Look, see
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
@@ -92,23 +93,29 @@ class Predictor:
             )
         return cls(classifier.to(device), card)
 
-    @torch.inference_mode()
     def predict(self, photos: Sequence[Pixels] | ImageFeatures) -> Predictions:
         """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features."""
+        return predictions(self.look(photos), self.card)
+
+    @torch.inference_mode()
+    def look(self, photos: Sequence[Pixels] | ImageFeatures) -> Look:
+        """What the model sees, before calibration."""
         model: nn.Module = self.classifier
         views, orientations = self.card.views, self.card.orientations
         batches: list[Tensor | ImageFeatures] = (
             [photos] if isinstance(photos, ImageFeatures) else list(self._batches(photos))
         )
         seen = [see(model, batch, views, orientations) for batch in batches]
-        return predictions(
-            Look(
-                logits=_array([one.logits for one in seen]),
-                context_logits=_array([one.context_logits for one in seen]),
-                embedding=_array([one.pooled for one in seen]).astype(np.float32),
-            ),
-            self.card,
+        return Look(
+            logits=_array([one.logits for one in seen]),
+            context_logits=_array([one.context_logits for one in seen]),
+            embedding=_array([one.pooled for one in seen]).astype(np.float32),
         )
+
+    def explain(self, photos: Sequence[Pixels], evidence: Evidence = Evidence.BOTH) -> HeatMaps:
+        """Where each label is seen on photos of any size; maps cover the whole photo."""
+        maps = [heat_maps(self.classifier, batch, evidence) for batch in self._batches(photos)]
+        return HeatMaps(np.concatenate([part.values for part in maps]))
 
     def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:
         size = self.card.resolution

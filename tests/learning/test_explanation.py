@@ -1,0 +1,86 @@
+"""Heat maps: where a label's evidence is, in a few hundred bytes."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo
+from worker.learning.aligner import Aligner, Classifier
+from worker.learning.baselines.global_alignment import GlobalHead
+from worker.learning.explanation import Evidence, HeatMaps, contributions, heat_maps, png
+from worker.learning.trainer import train
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("training")
+    config = dataclasses.replace(QUICK, epochs=25, rounds=0, threads=1)
+    return train(marks(64, 0, 52), SPECS, backbone(), config, workdir=workdir).predictor()
+
+
+def test_a_bright_spot_is_pointed_at(predictor):
+    """Trained on labels of whole photos, the map of "bright" peaks on the bright square."""
+    hits = []
+    for index in range(2000, 2030):
+        seen = photo(np.array([1, 0, 0]), index)
+        row, column = predictor.explain([seen]).peaks()[0, 0] * SIDE
+        near = seen[max(int(row) - 8, 0) : int(row) + 9, max(int(column) - 8, 0) : int(column) + 9]
+        hits.append((near > 180).any())
+    assert np.mean(hits) > 0.7
+
+
+@pytest.mark.parametrize("evidence", Evidence)
+def test_maps_are_bytes_of_each_label(predictor, evidence):
+    photos = [photo(np.array([1, 1, 0]), 5), np.zeros((30, 90, 3), dtype=np.uint8)]
+    maps = predictor.explain(photos, evidence)
+    assert maps.values.shape == (2, len(SPECS), 6, 6)
+    assert maps.values.dtype == np.uint8
+    strongest = maps.values.max(axis=(2, 3))
+    assert np.isin(strongest, (0, 255)).all()
+
+
+def test_contributions_add_up_to_the_score():
+    """The sum over tokens is the logit, up to the bias and the length of the label's feature."""
+    torch.manual_seed(0)
+    tokens = torch.randn(1, 1, 16) + 0.05 * torch.randn(1, 9, 16)
+    head = Aligner(tokens[0, :1].expand(3, 16), 1)  # every token speaks for it: none is cut at 0
+    with torch.no_grad():
+        parts = contributions(head, tokens, Evidence.BOTH)  # (1, 3, 9)
+        unit = F.normalize(tokens, dim=-1)
+        feature = torch.einsum("blk,bld->bkd", head.attention(unit), unit)
+        margin = head.alignment_scale.exp() * parts.sum(dim=-1) / feature.norm(dim=-1)
+        logits = head.align(F.normalize(feature, dim=-1))
+    assert (parts > 0).all()
+    assert torch.allclose(margin + head.bias, logits, atol=1e-4)
+
+
+def test_fine_maps_are_pooled_and_keep_their_peak():
+    torch.manual_seed(0)
+    classifier = Classifier(backbone(), Aligner(torch.randn(2, 128), 1)).eval()
+    maps = heat_maps(classifier, torch.rand(1, 3, 40 * 8, 40 * 8))
+    assert maps.values.shape == (1, 2, 32, 32)
+    assert (maps.values.max(axis=(2, 3)) == 255).all()
+
+
+def test_peaks_are_shares_of_the_sides():
+    values = np.zeros((1, 1, 4, 4), dtype=np.uint8)
+    values[0, 0, 1, 3] = 255
+    assert HeatMaps(values).peaks()[0, 0].tolist() == [0.375, 0.875]
+
+
+def test_a_map_is_stored_as_a_small_png(predictor):
+    heat = predictor.explain([photo(np.array([1, 0, 0]), 7)]).values[0, 0]
+    stored = png(heat)
+    assert len(stored) < 200
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(stored))), heat)
+
+
+def test_a_head_without_places_is_refused():
+    head = GlobalHead(torch.randn(3, 128))
+    with pytest.raises(TypeError, match="GlobalHead"):
+        heat_maps(Classifier(backbone(), head), torch.rand(1, 3, SIDE, SIDE))

@@ -1,0 +1,106 @@
+"""Exported models answer as the trained ones do, also in 8 bits and without PyTorch."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo, truth
+from worker.learning.aligner import Aligner, Classifier
+from worker.learning.backbone import untrained
+from worker.learning.card import ModelCard
+from worker.learning.export import EIGHT_BITS, export_onnx, quantize
+from worker.learning.metrics import mean_average_precision
+from worker.learning.onnx_model import CARD, OnnxModel, as_batch
+from worker.learning.plan import Precision
+from worker.learning.predictor import Predictor, as_pixels
+from worker.learning.trainer import train
+
+REAL = truth(60, seed=9)
+PHOTOS = [photo(labels, 1000 + index) for index, labels in enumerate(REAL)]
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory) -> Predictor:
+    workdir = tmp_path_factory.mktemp("training")
+    config = dataclasses.replace(QUICK, epochs=25, rounds=0, threads=1, precision=Precision.FP32)
+    return train(marks(64, 0, 52), SPECS, backbone(), config, workdir=workdir).predictor()
+
+
+@pytest.fixture(scope="module")
+def exported(predictor, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    export_onnx(predictor, folder)
+    quantize(folder, PHOTOS[:20])
+    return folder
+
+
+@pytest.mark.parametrize("count", [1, 2, 17])
+def test_logits_are_those_of_torch_in_batches_of_any_size(predictor, exported, count):
+    model = OnnxModel.load(exported, threads=1)
+    logits = model.logits(as_batch(PHOTOS[:count], SIDE))
+    assert logits.shape == (count, len(SPECS))
+    assert np.abs(logits - predictor.look(PHOTOS[:count]).logits).max() <= 1e-3
+
+
+def test_probabilities_are_those_of_the_predictor(predictor, exported):
+    model = OnnxModel.load(exported, threads=1)
+    assert model.labels == tuple(label.key for label in SPECS)
+    expected = predictor.predict(PHOTOS).probabilities
+    assert model.predict(PHOTOS) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_card_beside_the_file_is_the_models(predictor, exported):
+    assert ModelCard.read(exported / CARD) == predictor.card
+    assert not list(exported.glob("*.part*"))
+
+
+def test_photos_are_fitted_as_in_training():
+    wide = np.random.default_rng(0).integers(0, 255, (30, 90, 3), dtype=np.uint8)
+    for one in (wide, PHOTOS[0], wide[:, :, 0]):
+        assert np.allclose(as_batch([one], 32)[0], as_pixels(one, 32).numpy(), atol=1e-7)
+
+
+def test_eight_bits_rank_photos_nearly_as_well(predictor, exported):
+    model = OnnxModel.load(exported, file=EIGHT_BITS, threads=1)
+    lost = mean_average_precision(
+        predictor.predict(PHOTOS).probabilities, REAL
+    ) - mean_average_precision(model.predict(PHOTOS), REAL)
+    assert lost < 0.05
+    assert (exported / EIGHT_BITS).stat().st_size < (exported / "model.onnx").stat().st_size / 2
+
+
+@pytest.mark.slow
+def test_other_towers_are_exported_too(predictor, tmp_path):
+    """A vision transformer with random weights, at its own resolution."""
+    tower = untrained("ViT-S-32-alt")
+    card = dataclasses.replace(predictor.card, resolution=tower.image_size)
+    head = Aligner(torch.randn(len(SPECS), tower.embed_dim), card.contexts.count)
+    other = Predictor(Classifier(tower, head), card)
+    export_onnx(other, tmp_path)
+    logits = OnnxModel.load(tmp_path, threads=1).logits(as_batch(PHOTOS[:3], tower.image_size))
+    assert np.abs(logits - other.look(PHOTOS[:3]).logits).max() <= 1e-3
+
+
+def test_no_photos_no_ranges(exported):
+    with pytest.raises(ValueError, match="photos"):
+        quantize(exported, [])
+
+
+def test_predicting_needs_no_torch(exported, tmp_path):
+    Image.fromarray(PHOTOS[0]).save(tmp_path / "photo.png")
+    script = (
+        "import sys, pathlib, numpy, PIL.Image\n"
+        "from worker.learning.onnx_model import OnnxModel\n"
+        "photo = numpy.asarray(PIL.Image.open(sys.argv[2]))\n"
+        "print(OnnxModel.load(pathlib.Path(sys.argv[1])).predict([photo]).shape)\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    command = [sys.executable, "-c", script, str(exported), str(tmp_path / "photo.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(1, 3)"

@@ -1,0 +1,106 @@
+"""A trained model as an ONNX file: to predict where there is no PyTorch, on a line's own computer.
+
+The file computes logits; the card beside it turns them into probabilities, so that calibration has
+one home. Files are run by `onnx_model.py`. Needs the extra `onnx`.
+"""
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnxruntime import quantization
+from torch import Tensor, nn
+
+from worker.learning.aligner import Classifier
+from worker.learning.card import ModelCard
+from worker.learning.dataset import Pixels
+from worker.learning.learner import see
+from worker.learning.onnx_model import CARD, MODEL, as_batch
+from worker.learning.predictor import Predictor
+
+OPSET = 18
+EIGHT_BITS = "int8.onnx"
+
+
+class _Logits(nn.Module):
+    """Pixels (B, 3, S, S) in 0..1 to logits (B, K), averaged over the card's orientations."""
+
+    def __init__(self, classifier: Classifier, card: ModelCard) -> None:
+        super().__init__()
+        # Full precision: a processor that a model is exported for may have no bfloat16.
+        self.classifier = Classifier(classifier.backbone, classifier.head)
+        self.views, self.orientations = card.views, card.orientations
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return see(self.classifier, pixels, self.views, self.orientations).logits
+
+
+def export_onnx(predictor: Predictor, folder: Path) -> Path:
+    """Write `model.onnx` and `card.json`; returns the former.
+
+    Input `pixels` (B, 3, S, S) in 0..1 with S the card's resolution, output `logits` (B, K), any B.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    card, side = predictor.card, predictor.card.resolution
+    graph = _Logits(predictor.classifier, card).cpu().eval()
+    part = folder / f"{MODEL}.part"
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of parts of torch about each other
+        program = torch.onnx.export(
+            graph,
+            (torch.rand(2, 3, side, side),),
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(part)
+    part.replace(folder / MODEL)
+    card.write(folder / CARD)
+    return folder / MODEL
+
+
+class _Reader:
+    """Hands calibration photos to onnxruntime, one at a time."""
+
+    def __init__(self, photos: Sequence[Pixels], side: int) -> None:
+        self._batches = iter([as_batch([photo], side) for photo in photos])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"pixels": batch}
+
+
+def quantize(folder: Path, photos: Sequence[Pixels]) -> Path:
+    """Write `int8.onnx` beside an exported model; returns it.
+
+    Convolutions compute in 8 bits, one scale for each channel of weights; the ranges of
+    activations are those met on `photos`, 100 or so as they come from the line (static
+    quantization, Jacob et al., 2018). The head keeps full precision: it costs little time and
+    decides everything. What it costs in accuracy has to be measured: see "Light on premises" in
+    `benchmarks/RESULTS.md`. Raises `ValueError` without photos.
+    """
+    if not photos:
+        raise ValueError("ranges of activations need photos")
+    side = json.loads((folder / CARD).read_text())["resolution"]
+    part = folder / f"{EIGHT_BITS}.part"
+    quantization.quantize_static(
+        folder / MODEL,
+        part,
+        _Reader(photos, side),
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=["Conv"],
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
+    )
+    part.replace(folder / EIGHT_BITS)
+    return folder / EIGHT_BITS

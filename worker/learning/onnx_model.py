@@ -1,0 +1,67 @@
+"""An exported model in use: photos in, calibrated probabilities out, without PyTorch.
+
+Nothing imported here may import torch; a test holds that. Files are written by `export.py`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image
+
+from worker.learning.calibration import Calibration
+
+MODEL, CARD = "model.onnx", "card.json"
+BATCH = 16
+
+Scores = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+
+class OnnxModel:
+    """Predicts with one exported model on the processor."""
+
+    def __init__(self, file: Path, card: dict[str, Any], threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+        self.labels: tuple[str, ...] = tuple(label["key"] for label in card["labels"])
+        self.resolution: int = card["resolution"]
+        self._calibration = Calibration.from_json(card["calibration"])
+
+    @classmethod
+    def load(cls, folder: Path, *, file: str = MODEL, threads: int = 0) -> Self:
+        """A model with its card in `folder`; `threads` 0 means as many as there are cores."""
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        return cls(folder / file, card, threads)
+
+    def logits(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, 3, S, S) in 0..1 to (B, K), before calibration."""
+        found: NDArray[np.float32] = self._session.run(["logits"], {"pixels": pixels})[0]
+        return found
+
+    def predict(self, photos: Sequence[Pixels]) -> Scores:
+        """Calibrated probabilities (N, K) of photos (H, W) or (H, W, 3) of any size."""
+        parts = [
+            self.logits(as_batch(photos[start : start + BATCH], self.resolution))
+            for start in range(0, len(photos), BATCH)
+        ]
+        return self._calibration(np.concatenate(parts).astype(np.float64))
+
+
+def as_batch(photos: Sequence[Pixels], side: int) -> NDArray[np.float32]:
+    """Photos as (B, 3, side, side) in 0..1, resized as training does."""
+    batch = np.empty((len(photos), 3, side, side), dtype=np.float32)
+    for pixels, photo in zip(batch, photos, strict=True):
+        image = Image.fromarray(photo)
+        if image.size != (side, side):
+            image = image.resize((side, side), Image.Resampling.LANCZOS)
+        fitted = np.asarray(image, dtype=np.float32) / 255
+        pixels[:] = fitted if fitted.ndim == 2 else fitted.transpose(2, 0, 1)
+    return batch
