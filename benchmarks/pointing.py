@@ -6,7 +6,7 @@
 Trains on image labels alone, then asks for a map of every label present on photos that training
 never saw: renders of other seeds, whose masks the renderer knows, or the test split of PACK, whose
 `boxes.csv` (file,label,x1,y1,x2,y2 in pixels) is read for this check alone. Prints JSON: shares of
-peaks within 0 and `--tolerance` pixels of the defect, for each kind of evidence and by lot, and the
+peaks within 0 and `--tolerance` pixels of the defect, for each basis of a map and by lot, and the
 size of a stored map. `--model FOLDER` keeps the model, or takes the one that lies there.
 """
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.pack_training import Pack, configuration, show, training_set
 from worker.learning.backbone import load_backbone
-from worker.learning.explanation import Evidence, HeatMaps, png
+from worker.learning.explanation import Basis, HeatMaps, png
 from worker.learning.pointing import (
     Distances,
     Pair,
@@ -113,14 +113,14 @@ def pairs_of(scene: Scene, maps: HeatMaps, labels: Sequence[str], row: int) -> I
 
 
 def measure(
-    predictor: Predictor, scenes: Sequence[Scene], evidence: Evidence, tolerance: float
+    predictor: Predictor, scenes: Sequence[Scene], basis: Basis, tolerance: float
 ) -> dict[str, Any]:
     labels = [label.key for label in predictor.card.labels]
     pairs: list[Pair] = []
     stored: list[int] = []
     for start in range(0, len(scenes), CHUNK):
         chunk = scenes[start : start + CHUNK]
-        maps = predictor.explain([scene.photo for scene in chunk], evidence)
+        maps = predictor.explain([scene.photo for scene in chunk], basis)
         for row, scene in enumerate(chunk):
             pairs += pairs_of(scene, maps, labels, row)
             stored += [len(png(maps.values[row, labels.index(label)])) for label in scene.where]
@@ -179,7 +179,7 @@ def main() -> None:
             pack = Pack.read(folder)
             scenes = list(boxed_scenes(folder, pack, args.photos))
             predictor = trained(args, pack)
-    result = {kind: measure(predictor, scenes, kind, args.tolerance) for kind in Evidence}
+    result = {kind: measure(predictor, scenes, kind, args.tolerance) for kind in Basis}
     print(json.dumps({"pack": args.pack, "photos": len(scenes), **result}, indent=1))
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo
 from worker.learning.aligner import Aligner, Classifier
 from worker.learning.baselines.global_alignment import GlobalHead
-from worker.learning.explanation import Evidence, HeatMaps, contributions, heat_maps, png
+from worker.learning.explanation import Basis, HeatMaps, contributions, heat_maps, png
 from worker.learning.trainer import train
 
 
@@ -34,10 +34,10 @@ def test_a_bright_spot_is_pointed_at(predictor):
     assert np.mean(hits) > 0.7
 
 
-@pytest.mark.parametrize("evidence", Evidence)
-def test_maps_are_bytes_of_each_label(predictor, evidence):
+@pytest.mark.parametrize("basis", Basis)
+def test_maps_are_bytes_of_each_label(predictor, basis):
     photos = [photo(np.array([1, 1, 0]), 5), np.zeros((30, 90, 3), dtype=np.uint8)]
-    maps = predictor.explain(photos, evidence)
+    maps = predictor.explain(photos, basis)
     assert maps.values.shape == (2, len(SPECS), 6, 6)
     assert maps.values.dtype == np.uint8
     strongest = maps.values.max(axis=(2, 3))
@@ -50,7 +50,7 @@ def test_contributions_add_up_to_the_score():
     tokens = torch.randn(1, 1, 16) + 0.05 * torch.randn(1, 9, 16)
     head = Aligner(tokens[0, :1].expand(3, 16), 1)  # every token speaks for it: none is cut at 0
     with torch.no_grad():
-        parts = contributions(head, tokens, Evidence.BOTH)  # (1, 3, 9)
+        parts = contributions(head, tokens, Basis.BOTH)  # (1, 3, 9)
         unit = F.normalize(tokens, dim=-1)
         feature = torch.einsum("blk,bld->bkd", head.attention(unit), unit)
         margin = head.alignment_scale.exp() * parts.sum(dim=-1) / feature.norm(dim=-1)

@@ -22,7 +22,7 @@ from worker.learning.aligner import Aligner, Classifier
 MOST_PLACES = 32
 
 
-class Evidence(StrEnum):
+class Basis(StrEnum):
     """What a map is made of."""
 
     ATTENTION = "attention"  # where the label looks
@@ -56,9 +56,7 @@ def png(heat: NDArray[np.uint8]) -> bytes:
 
 
 @torch.inference_mode()
-def heat_maps(
-    classifier: Classifier, pixels: Tensor, evidence: Evidence = Evidence.BOTH
-) -> HeatMaps:
+def heat_maps(classifier: Classifier, pixels: Tensor, basis: Basis = Basis.BOTH) -> HeatMaps:
     """Maps of every label for (B, 3, S, S) in 0..1.
 
     Raises `TypeError` for a head that does not look for each label by itself.
@@ -66,7 +64,7 @@ def heat_maps(
     head = classifier.head
     if not isinstance(head, Aligner):
         raise TypeError(f"{type(head).__name__} does not look for labels one by one")
-    strength = contributions(head, classifier.encode(pixels).tokens, evidence)  # (B, K, L)
+    strength = contributions(head, classifier.encode(pixels).tokens, basis)  # (B, K, L)
     side = math.isqrt(strength.shape[-1])
     maps = strength.unflatten(-1, (side, side))
     if side > MOST_PLACES:
@@ -75,7 +73,7 @@ def heat_maps(
     return HeatMaps((maps / strongest * 255).round().byte().cpu().numpy())
 
 
-def contributions(head: Aligner, tokens: Tensor, evidence: Evidence) -> Tensor:
+def contributions(head: Aligner, tokens: Tensor, basis: Basis) -> Tensor:
     """What tokens (B, L, D) do for each label, (B, K, L) of at least 0.
 
     The score of a label is, up to a positive factor of the photo and the bias, the sum over tokens
@@ -85,8 +83,8 @@ def contributions(head: Aligner, tokens: Tensor, evidence: Evidence) -> Tensor:
     tokens = tokens.to(head.text)
     tokens = F.normalize(tokens + head.adapter(tokens), dim=-1)
     attention = head.attention(tokens).transpose(1, 2)  # (B, K, L)
-    if evidence is Evidence.ATTENTION:
+    if basis is Basis.ATTENTION:
         return attention
     answer = F.normalize(head.text + head.answer, dim=-1) - head.negative  # (K, D)
     speech = (tokens @ answer.T).transpose(1, 2).clamp_min(0)  # (B, K, L)
-    return speech if evidence is Evidence.SPEECH else attention * speech
+    return speech if basis is Basis.SPEECH else attention * speech

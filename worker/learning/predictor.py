@@ -19,7 +19,7 @@ from worker.learning.aligner import Aligner, Classifier
 from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, untrained
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
-from worker.learning.explanation import Evidence, HeatMaps, heat_maps
+from worker.learning.explanation import Basis, HeatMaps, heat_maps
 from worker.learning.learner import LOOK_BATCH, Look, see
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
@@ -112,9 +112,9 @@ class Predictor:
             embedding=_array([one.pooled for one in seen]).astype(np.float32),
         )
 
-    def explain(self, photos: Sequence[Pixels], evidence: Evidence = Evidence.BOTH) -> HeatMaps:
+    def explain(self, photos: Sequence[Pixels], basis: Basis = Basis.BOTH) -> HeatMaps:
         """Where each label is seen on photos of any size; maps cover the whole photo."""
-        maps = [heat_maps(self.classifier, batch, evidence) for batch in self._batches(photos)]
+        maps = [heat_maps(self.classifier, batch, basis) for batch in self._batches(photos)]
         return HeatMaps(np.concatenate([part.values for part in maps]))
 
     def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:
