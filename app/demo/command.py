@@ -121,7 +121,7 @@ def team(stack: Stack) -> tuple[Team, str]:
             if role is Role.ENGINEER:
                 link = identity.create_sign_in_link(session, user_id=user.id)
     engine.dispose()
-    return Team(apis[Role.ENGINEER], apis[Role.REVIEWER]), f"{stack.url}/sign-in?token={link}"
+    return Team(apis[Role.ENGINEER], apis[Role.REVIEWER]), f"{stack.url}/sign-in/{link}"
 
 
 def print_summary(console: Console, figures: Figures, report: Path, link: str) -> None:

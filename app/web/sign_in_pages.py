@@ -18,11 +18,7 @@ router = page_router()
 
 
 @router.get("/sign-in", summary="The sign-in form", response_class=HTMLResponse)
-def sign_in_page(
-    request: Request, destination: str | None = None, token: str | None = None
-) -> Response:
-    if token:
-        return RedirectResponse(f"/sign-in/{token}", status_code=303)
+def sign_in_page(request: Request, destination: str | None = None) -> Response:
     return _form(request, destination=safe_destination(destination))
 
 
