@@ -41,7 +41,8 @@ def average_precisions(labels: Sequence[str], rounds: Sequence[dict[str, float |
         axes.bar(places, heights, width, color=colour, label=f"training {number + 1}")
     axes.set_xticks([i + 0.4 - width / 2 for i in range(len(labels))], labels, rotation=20)
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False)
+    # Above the axes: bars near 1 would hide it.
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(rounds))
     return _svg(figure)
 
 

@@ -32,7 +32,11 @@ PROMISE_DELTA = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """Scores of photos that the scoring model never trained on: (N, K) logits and labels."""
+    """Scores of labelled photos, (N, K) logits and labels.
+
+    Whether the model that scored them had trained on them is said where they are made: calibration
+    and promises take only held-out ones.
+    """
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int8]
