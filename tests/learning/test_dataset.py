@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from tests.learning.marks import SIDE, marks
-from worker.learning.dataset import (
-    Split,
-    TrainingSet,
-    decode_photos,
-    derive,
-    drawn,
-    fit_photo,
-)
+from worker.learning.dataset import Split, TrainingSet, fit_photo
+from worker.learning.draws import derive, drawn
+from worker.learning.inputs import decode_photos
 
 
 def test_a_training_photo_without_labels_is_unlabeled():

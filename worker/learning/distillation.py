@@ -24,15 +24,10 @@ from worker.learning.aligner import Aligner, Classifier, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard, metrics_json
-from worker.learning.dataset import (
-    PhotoInputs,
-    Split,
-    TrainingSet,
-    decode_photos,
-    derive,
-    drawn,
-)
+from worker.learning.dataset import Split, TrainingSet
+from worker.learning.draws import derive, drawn
 from worker.learning.evidence import Evidence, judge
+from worker.learning.inputs import PhotoInputs, decode_photos
 from worker.learning.learner import Answers, Learner, Look, Targets, look
 from worker.learning.plan import Mode, Plan, Precision, TrainingConfig, resolve
 from worker.learning.predictor import Predictor, TrainedModel

@@ -19,7 +19,8 @@ from worker.learning.aligner import Alignment, Classifier
 from worker.learning.augment import Orientations, View, plain_views
 from worker.learning.backbone import ImageFeatures
 from worker.learning.contexts import context_targets
-from worker.learning.dataset import Inputs, chunks
+from worker.learning.draws import chunks
+from worker.learning.inputs import Inputs
 from worker.learning.plan import Plan, TrainingConfig, learning_rate_share
 from worker.learning.thresholds import PseudoLabels
 

@@ -3,9 +3,12 @@
 `auto` values are resolved here and nowhere else.
 """
 
+import json
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 import torch
 
@@ -101,6 +104,17 @@ def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, cross_fit
         rounds=rounds if unlabeled else 0,
         round_steps=round_steps if unlabeled else 0,
     )
+
+
+def kept_plan(path: Path, fingerprint: str, make: Callable[[], Plan]) -> Plan:
+    """The plan of this training in the file at `path`; made and written if there is none."""
+    if path.exists():
+        stored = json.loads(path.read_text())
+        if stored.pop("fingerprint") == fingerprint:
+            return Plan(**stored)
+    plan = make()
+    path.write_text(json.dumps({**asdict(plan), "fingerprint": fingerprint}))
+    return plan
 
 
 def plan_seconds(plan: Plan, cost: Cost, config: TrainingConfig) -> float:

@@ -76,6 +76,11 @@ class Meter:
     def stop_asked(self) -> bool:
         return self._should_stop()
 
+    def tick(self) -> None:
+        """Say that work goes on where no planned second has passed; raises as `check` does."""
+        self.check()
+        self.advance(0.0)
+
     def check(self) -> None:
         """Raise `Stopped` if the caller asked for it."""
         if self._should_stop():

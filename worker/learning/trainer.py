@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,21 +22,10 @@ from worker.learning.aligner import Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard
-from worker.learning.dataset import (
-    Inputs,
-    NotEnoughLabels,
-    PhotoInputs,
-    Split,
-    TokenInputs,
-    TrainingSet,
-    appended,
-    cache_features,
-    decode_photos,
-    derive,
-    drawn,
-    shuffled,
-)
+from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
+from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
+from worker.learning.inputs import appended, prepare_inputs
 from worker.learning.learner import Answers, Learner, Look, Targets, look, spread
 from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
@@ -48,6 +36,7 @@ from worker.learning.plan import (
     Precision,
     TrainingConfig,
     fit_plan,
+    kept_plan,
     make_plan,
     plan_seconds,
     resolve,
@@ -150,7 +139,13 @@ class Training:
 
     def run(self) -> TrainedModel:
         self.meter.enter(Stage.PREPARE)
-        self.inputs = self._inputs()
+        self.inputs = prepare_inputs(
+            self.dataset,
+            self.config,
+            self._new_classifier().encode,
+            self.workdir,
+            on_photo=self.meter.tick,
+        )
         self.cost = self._measure_cost()
         self.plan = self._plan()
         self.meter.expect(plan_seconds(self.plan, self.cost, self.config))
@@ -162,36 +157,6 @@ class Training:
         return model
 
     # --- preparation ---------------------------------------------------------------------
-
-    def _inputs(self) -> Inputs:
-        """Photos at training resolution, or cached tokens where the backbone stays frozen."""
-        if not self.tune and self.dataset.features is not None:
-            return TokenInputs(self.dataset.features)
-        if self.dataset.photos is None:
-            raise ValueError("tuning the backbone needs photos, not only their features")
-        size, count = self.config.resolution, len(self.dataset.keys)
-        assert size is not None
-        pixels = decode_photos(
-            self.dataset.photos,
-            count,
-            size,
-            self.workdir / f"photos-{size}.npy",
-            on_photo=lambda index: self._prepared(index / count),
-        )
-        photos = PhotoInputs(pixels, self.config.augmentation)
-        if self.tune:
-            return photos
-        features = cache_features(
-            photos,
-            self._new_classifier().encode,
-            self.workdir,
-            on_photo=lambda index: self._prepared(index / count),
-        )
-        return TokenInputs(features)
-
-    def _prepared(self, share: float) -> None:
-        self.meter.check()
-        self.meter.advance(0.0)
 
     def _new_classifier(self) -> Classifier:
         backbone = copy.deepcopy(self.backbone) if self.tune else self.backbone
@@ -227,21 +192,18 @@ class Training:
 
     def _plan(self) -> Plan:
         """The plan, kept in the work folder: a resumed run must not plan anew."""
-        path = self.workdir / "plan.json"
-        if path.exists():
-            stored = json.loads(path.read_text())
-            if stored.pop("fingerprint") == self.fingerprint:
-                return Plan(**stored)
-        plan = make_plan(
-            self.config,
-            labeled=len(self.labeled),
-            unlabeled=len(self.unlabeled),
-            cross_fit=self.cross_fitted,
-        )
-        if self.config.time_budget_seconds is not None:
-            plan = fit_plan(plan, self.cost, self.config, self.config.time_budget_seconds)
-        path.write_text(json.dumps({**dataclasses.asdict(plan), "fingerprint": self.fingerprint}))
-        return plan
+
+        def make() -> Plan:
+            plan = make_plan(
+                self.config,
+                labeled=len(self.labeled),
+                unlabeled=len(self.unlabeled),
+                cross_fit=self.cross_fitted,
+            )
+            seconds = self.config.time_budget_seconds
+            return plan if seconds is None else fit_plan(plan, self.cost, self.config, seconds)
+
+        return kept_plan(self.workdir / "plan.json", self.fingerprint, make)
 
     def _fingerprint(self) -> str:
         what = [
@@ -419,19 +381,7 @@ class Training:
             thresholds=judgement.thresholds,
             metrics=judgement.metrics,
             promises=judgement.promises,
-            counts=self._counts(),
+            counts=self.dataset.counts([label.key for label in self.specs]),
             config={**dataclasses.asdict(config), "plan": dataclasses.asdict(self.plan)},
             code_version=importlib.metadata.version("kizu"),
         )
-
-    def _counts(self) -> dict[str, Any]:
-        labels = self.dataset.labels[self.labeled]
-        return {
-            "labeled": len(self.labeled),
-            "validation": len(self.validation) + len(self.promising),
-            "unlabeled": len(self.unlabeled),
-            "labels": {
-                label.key: {"present": int((column == 1).sum()), "absent": int((column == 0).sum())}
-                for label, column in zip(self.specs, labels.T, strict=True)
-            },
-        }
