@@ -1,0 +1,92 @@
+"""Training on all devices of this worker: torchrun as a child, followed through its folder."""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from subprocess import Popen
+
+from app.core import processes
+from worker.learning import parallel
+from worker.learning.aligner import LabelSpec
+from worker.learning.backbone import Backbone
+from worker.learning.card import ModelCard
+from worker.learning.dataset import TrainingSet
+from worker.learning.parallel import MODEL, PROGRESS, STOP, read_progress
+from worker.learning.plan import TrainingConfig
+from worker.learning.predictor import CARD, Predictor, TrainedModel
+from worker.learning.progress import OnProgress, ShouldStop, Stopped
+
+LOOK_EVERY_SECONDS = 0.2
+# Time to import PyTorch and load a backbone; then, to look at a large pool without a word.
+LONGEST_SILENCE_SECONDS = 1800.0
+LOG = "torchrun.log"
+
+
+def train_in_processes(
+    count: int,
+    dataset: TrainingSet,
+    labels: Sequence[LabelSpec],
+    backbone: Backbone,
+    config: TrainingConfig,
+    *,
+    workdir: Path,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> TrainedModel:
+    """`worker.learning.trainer.train` in tune mode, by `count` processes that share its steps.
+
+    Raises `Stopped` after `should_stop`, `RuntimeError` if a process dies or says nothing for
+    half an hour; a later call goes on from the checkpoint.
+    """
+
+    def check() -> None:
+        if should_stop():
+            raise Stopped
+
+    parallel.hand_over(dataset, labels, backbone, config, workdir, on_photo=check)
+    for name in (STOP, PROGRESS):
+        (workdir / name).unlink(missing_ok=True)
+    shutil.rmtree(workdir / MODEL, ignore_errors=True)
+    with (workdir / LOG).open("wb") as output:
+        child = processes.spawn(_command(count, workdir), output=output)
+        try:
+            _follow(child, workdir, on_progress, should_stop)
+        finally:
+            processes.stop(child)
+    return _outcome(child, workdir, backbone)
+
+
+def _command(count: int, workdir: Path) -> list[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*torchrun, f"--nproc-per-node={count}", "-m", parallel.__name__, str(workdir)]
+
+
+def _follow(
+    child: Popen[bytes], workdir: Path, on_progress: OnProgress, should_stop: ShouldStop
+) -> None:
+    heard, said = time.monotonic(), None
+    while child.poll() is None:
+        time.sleep(LOOK_EVERY_SECONDS)
+        if should_stop():
+            (workdir / STOP).touch()
+        progress = read_progress(workdir)
+        if progress is not None and progress != said:
+            heard, said = time.monotonic(), progress
+            on_progress(progress)
+        if time.monotonic() - heard > LONGEST_SILENCE_SECONDS:
+            raise RuntimeError("the training processes say nothing any more")
+
+
+def _outcome(child: Popen[bytes], workdir: Path, backbone: Backbone) -> TrainedModel:
+    if child.returncode != 0:
+        last = (workdir / LOG).read_text(errors="replace").splitlines()[-20:]
+        raise RuntimeError("a training process died:\n" + "\n".join(last))
+    if not (workdir / MODEL).exists():
+        raise Stopped
+    card = ModelCard.read(workdir / MODEL / CARD)
+    shared = None if card.brings_backbone else backbone
+    device = str(next(backbone.parameters()).device)
+    predictor = Predictor.load(workdir / MODEL, backbone=shared, device=device)
+    return TrainedModel(predictor.classifier, predictor.card)
