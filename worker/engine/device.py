@@ -13,11 +13,6 @@ def device_name() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def training_processes(settings: Settings) -> int:
-    """How many processes share a training in tune mode: one for each GPU unless said otherwise."""
-    return settings.train_processes or max(torch.cuda.device_count(), 1)
-
-
 def threads(settings: Settings) -> int | None:
     """How many threads PyTorch may use; None lets it choose."""
     return settings.torch_threads or None

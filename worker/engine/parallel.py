@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from subprocess import Popen
 
+import torch
+
 from app.core import processes
+from app.core.config import Settings
 from worker.learning import parallel
+from worker.learning.adapters import is_large
 from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard
@@ -22,6 +26,15 @@ LOOK_EVERY_SECONDS = 0.2
 # Time to import PyTorch and load a backbone; then, to look at a large pool without a word.
 LONGEST_SILENCE_SECONDS = 1800.0
 LOG = "torchrun.log"
+
+
+def processes_for(backbone: Backbone, settings: Settings) -> int:
+    """How many processes tune a backbone: unless said, one for each GPU, and one if it is small.
+
+    A small one is quicker trained than shared out.
+    """
+    usual = torch.cuda.device_count() if is_large(backbone) else 1
+    return settings.train_processes or max(usual, 1)
 
 
 def train_in_processes(

@@ -30,11 +30,11 @@ from app.training.snapshots import Snapshot
 from worker.base_task import JobRun, JobStopped
 from worker.engine import snapshots as files
 from worker.engine.alive import kept_alive
-from worker.engine.device import threads, training_processes, use_threads
+from worker.engine.device import threads, use_threads
 from worker.engine.examination import Scored, Scores, compare, evaluation_set, version_metrics
 from worker.engine.looking import Looker
 from worker.engine.model_cache import shared_models, shared_tokens
-from worker.engine.parallel import train_in_processes
+from worker.engine.parallel import processes_for, train_in_processes
 from worker.engine.photos import PhotoReader
 from worker.engine.training_set import is_frozen, with_photos, with_tokens
 from worker.learning import dataset
@@ -174,8 +174,8 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         time_budget_seconds=payload.time_budget_seconds,
         threads=threads(run.settings),
     )
-    alone = is_frozen(config, backbone) or training_processes(run.settings) == 1
-    learn_it = train if alone else partial(train_in_processes, training_processes(run.settings))
+    count = 1 if is_frozen(config, backbone) else processes_for(backbone, run.settings)
+    learn_it = train if count == 1 else partial(train_in_processes, count)
     return learn_it(
         _training_set(run, snapshot, backbone, config),
         [LabelSpec(label.key, label.prompts, label.miss_cost) for label in snapshot.labels],
