@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         20 * 2**30, description="Disk budget of cached patch tokens.", ge=2**20
     )
     train_processes: int = Field(
-        0, description="Processes that tune one backbone; 0: one for each GPU if it is large, else one.", ge=0
+        0, description="Processes that tune one backbone; 0: one for each GPU if large.", ge=0
     )
     torch_threads: int = Field(0, description="Threads of PyTorch; 0 lets it choose.", ge=0)
 

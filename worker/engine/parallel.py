@@ -17,7 +17,7 @@ from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard
 from worker.learning.dataset import TrainingSet
-from worker.learning.parallel import MODEL, PROGRESS, STOP, read_progress
+from worker.learning.parallel import FAILURE, MODEL, PROGRESS, STOP, read_progress
 from worker.learning.plan import TrainingConfig
 from worker.learning.predictor import CARD, Predictor, TrainedModel
 from worker.learning.progress import OnProgress, ShouldStop, Stopped
@@ -59,7 +59,7 @@ def train_in_processes(
             raise Stopped
 
     parallel.hand_over(dataset, labels, backbone, config, workdir, on_photo=check)
-    for name in (STOP, PROGRESS):
+    for name in (STOP, PROGRESS, FAILURE):
         (workdir / name).unlink(missing_ok=True)
     shutil.rmtree(workdir / MODEL, ignore_errors=True)
     with (workdir / LOG).open("wb") as output:
@@ -79,9 +79,10 @@ def _command(count: int, workdir: Path) -> list[str]:
 def _follow(
     child: Popen[bytes], workdir: Path, on_progress: OnProgress, should_stop: ShouldStop
 ) -> None:
-    heard, said = time.monotonic(), None
-    while child.poll() is None:
+    heard, said, running = time.monotonic(), None, True
+    while running:
         time.sleep(LOOK_EVERY_SECONDS)
+        running = child.poll() is None  # asked before the folder is read: last words count
         if should_stop():
             (workdir / STOP).touch()
         progress = read_progress(workdir)
@@ -94,8 +95,9 @@ def _follow(
 
 def _outcome(child: Popen[bytes], workdir: Path, backbone: Backbone) -> TrainedModel:
     if child.returncode != 0:
-        last = (workdir / LOG).read_text(errors="replace").splitlines()[-20:]
-        raise RuntimeError("a training process died:\n" + "\n".join(last))
+        said = workdir / FAILURE  # a process that was killed says nothing
+        why = said.read_text() if said.exists() else f"exit code {child.returncode}"
+        raise RuntimeError(f"a training process died: {why}")
     if not (workdir / MODEL).exists():
         raise Stopped
     card = ModelCard.read(workdir / MODEL / CARD)

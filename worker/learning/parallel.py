@@ -1,7 +1,8 @@
 """A training that several processes do, handed to them in a folder: one process for each device.
 
 `torchrun --nproc-per-node 2 -m worker.learning.parallel FOLDER` does what `hand_over` wrote there.
-It stops at a checkpoint when a file named `stop` appears, and leaves the model in `model/`.
+It stops at a checkpoint when a file named `stop` appears, and leaves the model in `model/`, or what
+went wrong in `failure.txt`.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from worker.learning.processes import Processes, joined
 from worker.learning.progress import Progress, Stage, Stopped
 from worker.learning.trainer import ensure_learnable, train
 
-REQUEST, STOP, PROGRESS, MODEL = "request.safetensors", "stop", "progress.json", "model"
+REQUEST, STOP, PROGRESS = "request.safetensors", "stop", "progress.json"
+MODEL, FAILURE = "model", "failure.txt"
 _ENUMS = {"mode": Mode, "tuned": Tuned, "loss": Loss, "precision": Precision}
 
 
@@ -129,26 +131,34 @@ def _write_progress(folder: Path, progress: Progress) -> None:
     part.replace(folder / PROGRESS)
 
 
+def _train(folder: Path) -> None:
+    """This process's part; the first leaves the model, unless all were asked to stop."""
+    request = read_request(folder)
+    with joined() as device:
+        model = train(
+            request.dataset,
+            request.labels,
+            load_backbone(request.backbone, device=device),
+            request.config,
+            workdir=folder,
+            on_progress=lambda progress: _write_progress(folder, progress),
+            should_stop=(folder / STOP).exists,
+        )
+        if Processes.here().is_first:
+            model.save(folder / MODEL)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
-    request = read_request(folder)
-    with joined() as device:
-        try:
-            model = train(
-                request.dataset,
-                request.labels,
-                load_backbone(request.backbone, device=device),
-                request.config,
-                workdir=folder,
-                on_progress=lambda progress: _write_progress(folder, progress),
-                should_stop=(folder / STOP).exists,
-            )
-        except Stopped:
-            return
-        if Processes.here().is_first:
-            model.save(folder / MODEL)
+    try:
+        _train(folder)
+    except Stopped:
+        return
+    except Exception as error:
+        (folder / FAILURE).write_text(f"{type(error).__name__}: {error}")
+        raise
 
 
 if __name__ == "__main__":

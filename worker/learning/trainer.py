@@ -409,6 +409,10 @@ class Training:
             metrics=judgement.metrics,
             promises=judgement.promises,
             counts=self.dataset.counts([label.key for label in self.specs]),
-            config={**dataclasses.asdict(config), "plan": dataclasses.asdict(self.plan)},
+            config={
+                **dataclasses.asdict(config),
+                "plan": dataclasses.asdict(self.plan),
+                "processes": self.processes.count,
+            },
             code_version=importlib.metadata.version("kizu"),
         )

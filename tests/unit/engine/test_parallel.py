@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
+from app.core.config import Settings
 from tests.learning.marks import QUICK, SPECS, backbone, marks
-from worker.engine.parallel import train_in_processes
+from worker.engine.parallel import processes_for, train_in_processes
 from worker.learning import checkpoint
-from worker.learning.backbone import load_backbone
+from worker.learning.backbone import load_backbone, untrained
 from worker.learning.dataset import NotEnoughLabels
 from worker.learning.parallel import hand_over, read_request
 from worker.learning.plan import Mode, Precision, resolve
@@ -42,8 +44,15 @@ def test_it_stops_at_a_checkpoint_and_goes_on(tmp_path):
     model = attempt(lambda: False)
     assert seen[-1].fraction == 1.0
     assert (model.card.mode, model.card.counts["labeled"]) == (Mode.TUNE, 16)
+    assert model.card.config["processes"] == 2
     photos = [dataset.photos(index) for index in range(4)]
     assert np.isfinite(model.predictor().predict(photos).probabilities).all()
+
+
+def test_small_backbones_and_machines_without_gpus_need_one_process():
+    assert processes_for(backbone(), Settings()) == 1
+    assert processes_for(untrained("ViT-S-32-alt"), Settings()) == max(torch.cuda.device_count(), 1)
+    assert processes_for(backbone(), Settings(train_processes=3)) == 3
 
 
 def test_a_process_that_dies_is_an_error_with_its_last_words(tmp_path):
