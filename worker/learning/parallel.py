@@ -7,6 +7,7 @@ went wrong in `failure.txt`.
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,7 +134,12 @@ def _write_progress(folder: Path, progress: Progress) -> None:
 
 def _train(folder: Path) -> None:
     """This process's part; the first leaves the model, unless all were asked to stop."""
-    request = read_request(folder)
+    request, torchrun = read_request(folder), os.getppid()
+
+    def should_stop() -> bool:
+        """Also without torchrun: then nobody waits for the outcome, and others may try again."""
+        return (folder / STOP).exists() or os.getppid() != torchrun
+
     with joined() as device:
         model = train(
             request.dataset,
@@ -142,7 +148,7 @@ def _train(folder: Path) -> None:
             request.config,
             workdir=folder,
             on_progress=lambda progress: _write_progress(folder, progress),
-            should_stop=(folder / STOP).exists,
+            should_stop=should_stop,
         )
         if Processes.here().is_first:
             model.save(folder / MODEL)

@@ -1,6 +1,10 @@
 """A training by several processes: it reports, stops, goes on, and says when a process died."""
 
 import dataclasses
+import os
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +51,52 @@ def test_it_stops_at_a_checkpoint_and_goes_on(tmp_path):
     assert model.card.config["processes"] == 2
     photos = [dataset.photos(index) for index in range(4)]
     assert np.isfinite(model.predictor().predict(photos).probabilities).all()
+
+
+def test_it_goes_on_after_its_launcher_was_killed(tmp_path):
+    """The processes that are left without one end too, and do not write any more."""
+    seen, killed = [], []
+
+    def kill_once_it_learns():
+        if not killed and any(progress.stage is Stage.WARM_UP for progress in seen):
+            killed.extend(children(os.getpid()))
+            killed.extend(children(killed[0]))
+            os.kill(killed[0], signal.SIGKILL)
+        return False
+
+    def attempt():
+        return train_in_processes(
+            2,
+            marks(16, 8, 52),
+            SPECS,
+            load_backbone("kizu-small"),
+            dataclasses.replace(CONFIG, epochs=100),
+            workdir=tmp_path,
+            on_progress=seen.append,
+            should_stop=kill_once_it_learns,
+        )
+
+    with pytest.raises(RuntimeError, match="exit code -9"):
+        attempt()
+    deadline = time.monotonic() + 60
+    while any(map(runs, killed)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    _, header = checkpoint.load(tmp_path / "main.safetensors")
+    assert 0 < header["step"] < 200
+    assert attempt().card.config["processes"] == 2
+
+
+def children(pid):
+    """Processes that a process has started and that still run."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def runs(pid):
+    """Whether a process does anything; one that has ended may wait to be collected."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_small_backbones_and_machines_without_gpus_need_one_process():
