@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     token_store_bytes: int = Field(
         20 * 2**30, description="Disk budget of cached patch tokens.", ge=2**20
     )
+    train_processes: int = Field(
+        0, description="Processes that tune one backbone; 0: one for each GPU if large.", ge=0
+    )
     torch_threads: int = Field(0, description="Threads of PyTorch; 0 lets it choose.", ge=0)
 
     @property

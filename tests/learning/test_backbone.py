@@ -108,6 +108,16 @@ def test_an_unknown_architecture_is_named():
         load_backbone("no-such-model@openai")
 
 
+def test_a_tower_without_a_tokenizer_is_named():
+    with pytest.raises(UnsupportedBackbone, match="transformers"):
+        untrained("ViT-B-32-SigLIP2-256")
+
+
+def test_weights_published_as_pickle_only_are_refused():
+    with pytest.raises(WeightsMissing, match="not published as safetensors"):
+        load_backbone("ViTamin-S@datacomp1b")
+
+
 def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -1,7 +1,7 @@
 """Models and backbones that this process keeps loaded, and local copies of weights.
 
-The least recently used one leaves first. A tuned model brings a backbone of its own; frozen ones
-share theirs.
+The least recently used one leaves first. A model tuned whole brings a backbone of its own; frozen
+and adapted ones share theirs.
 """
 
 import os
@@ -20,7 +20,6 @@ from worker.engine.device import device_name
 from worker.engine.feature_store import FeatureStore, tokens_folder
 from worker.learning.backbone import Backbone, load_backbone
 from worker.learning.card import ModelCard
-from worker.learning.plan import Mode
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
 from worker.learning.sources import WeightsMissing
 
@@ -51,7 +50,7 @@ class ModelCache:
     def _load(self, store: ObjectStore, version_id: UUID, prefix: str) -> Predictor:
         folder = self._local_copy(store, version_id, prefix)
         card = ModelCard.read(folder / CARD)
-        shared = None if card.mode is Mode.TUNE else self.backbone(card.backbone)
+        shared = None if card.brings_backbone else self.backbone(card.backbone)
         try:
             return Predictor.load(folder, backbone=shared, device=self._device)
         except ValueError as error:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from worker.engine.device import threads, use_threads
 from worker.engine.examination import Scored, Scores, compare, evaluation_set, version_metrics
 from worker.engine.looking import Looker
 from worker.engine.model_cache import shared_models, shared_tokens
+from worker.engine.parallel import processes_for, train_in_processes
 from worker.engine.photos import PhotoReader
 from worker.engine.training_set import is_frozen, with_photos, with_tokens
 from worker.learning import dataset
@@ -172,7 +174,9 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         time_budget_seconds=payload.time_budget_seconds,
         threads=threads(run.settings),
     )
-    return train(
+    count = 1 if is_frozen(config, backbone) else processes_for(backbone, run.settings)
+    learn_it = train if count == 1 else partial(train_in_processes, count)
+    return learn_it(
         _training_set(run, snapshot, backbone, config),
         [LabelSpec(label.key, label.prompts, label.miss_cost) for label in snapshot.labels],
         backbone,

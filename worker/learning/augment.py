@@ -68,7 +68,7 @@ def usual_orientations(height: int, width: int) -> Orientations:
 
 def orient(pixels: Tensor, generator: torch.Generator, orientations: Orientations) -> Tensor:
     """A random allowed orientation for each photo of (B, C, S, S)."""
-    draw = torch.randint(0, 2, (3, len(pixels)), generator=generator).bool()
+    draw = torch.randint(0, 2, (3, len(pixels)), generator=generator).bool().to(pixels.device)
     pixels = _where(draw[0], pixels.flip(3), pixels)
     if orientations is not Orientations.UPRIGHT:
         pixels = _where(draw[1], pixels.flip(2), pixels)
@@ -91,28 +91,28 @@ def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return torch.where(condition[:, None, None, None], yes, no)
 
 
-def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """(count, 1, 1, 1), to be broadcast over a batch."""
-    return (low + (high - low) * torch.rand(count, generator=generator))[:, None, None, None]
+def _uniform(pixels: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """One number for each photo (B, 1, 1, 1), beside them; drawn alike for all devices."""
+    drawn = torch.rand(len(pixels), generator=generator).to(pixels.device)
+    return (low + (high - low) * drawn)[:, None, None, None]
 
 
 def _nudge(pixels: Tensor, generator: torch.Generator, how: Augmentation) -> Tensor:
     """Shift and scale a little; the border is mirrored in."""
     count, _, height, width = pixels.shape
-    scale = _uniform(count, 1 - how.scale, 1 + how.scale, generator).view(count)
+    scale = _uniform(pixels, 1 - how.scale, 1 + how.scale, generator).view(count)
     shift = (torch.rand(count, 2, generator=generator) - 0.5) * 4 * how.shift  # grid spans 2
-    theta = torch.zeros(count, 2, 3)
+    theta = torch.zeros(count, 2, 3, device=pixels.device)
     theta[:, 0, 0] = theta[:, 1, 1] = scale
-    theta[:, :, 2] = shift
+    theta[:, :, 2] = shift.to(pixels.device)
     grid = F.affine_grid(theta, [count, 1, height, width], align_corners=False)
     return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
 def _relight(pixels: Tensor, generator: torch.Generator, how: Augmentation) -> Tensor:
-    count = len(pixels)
-    gamma = _uniform(count, -how.gamma, how.gamma, generator).exp()
-    contrast = _uniform(count, -how.contrast, how.contrast, generator).exp()
-    brightness = _uniform(count, -how.brightness, how.brightness, generator)
+    gamma = _uniform(pixels, -how.gamma, how.gamma, generator).exp()
+    contrast = _uniform(pixels, -how.contrast, how.contrast, generator).exp()
+    brightness = _uniform(pixels, -how.brightness, how.brightness, generator)
     pixels = pixels.clamp(1e-4, 1) ** gamma
     mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
     return (pixels - mean) * contrast + mean + brightness
@@ -121,24 +121,26 @@ def _relight(pixels: Tensor, generator: torch.Generator, how: Augmentation) -> T
 def _blur_some(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Three by three binomial blur on every fourth photo or so."""
     channels = pixels.shape[1]
-    line = torch.tensor([0.25, 0.5, 0.25])
+    line = torch.tensor([0.25, 0.5, 0.25], device=pixels.device)
     kernel = torch.outer(line, line).expand(channels, 1, 3, 3)
     blurred = F.conv2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
-    return _where(torch.rand(len(pixels), generator=generator) < 0.25, blurred, pixels)
+    some = torch.rand(len(pixels), generator=generator) < 0.25
+    return _where(some.to(pixels.device), blurred, pixels)
 
 
 def _add_noise(pixels: Tensor, generator: torch.Generator, how: Augmentation) -> Tensor:
-    strength = _uniform(len(pixels), 0, how.noise, generator)
-    return pixels + strength * torch.randn(pixels.shape, generator=generator)
+    strength = _uniform(pixels, 0, how.noise, generator)
+    noise = torch.randn(pixels.shape, generator=generator).to(pixels.device)
+    return pixels + strength * noise
 
 
 def _cut_out(pixels: Tensor, generator: torch.Generator, how: Augmentation) -> Tensor:
     """One grey square on every second photo, its side up to `cutout` of the photo's."""
-    count, _, height, width = pixels.shape
-    side = _uniform(count, 0, how.cutout, generator)
-    side = side * (_uniform(count, 0, 1, generator) < 0.5)
-    row = torch.linspace(0, 1, height)[None, None, :, None]
-    column = torch.linspace(0, 1, width)[None, None, None, :]
-    top, left = _uniform(count, 0, 1, generator), _uniform(count, 0, 1, generator)
+    height, width = pixels.shape[-2:]
+    side = _uniform(pixels, 0, how.cutout, generator)
+    side = side * (_uniform(pixels, 0, 1, generator) < 0.5)
+    row = torch.linspace(0, 1, height, device=pixels.device)[None, None, :, None]
+    column = torch.linspace(0, 1, width, device=pixels.device)[None, None, None, :]
+    top, left = _uniform(pixels, 0, 1, generator), _uniform(pixels, 0, 1, generator)
     inside = ((row - top).abs() < side / 2) & ((column - left).abs() < side / 2)
     return torch.where(inside, pixels.mean(dim=(1, 2, 3), keepdim=True), pixels)

@@ -170,7 +170,10 @@ def _tokenizer(source: Source) -> Callable[..., Tensor]:
             str(source.vocabulary), context_length=length
         )
         return own
-    tokenizer: Callable[..., Tensor] = open_clip.get_tokenizer(source.architecture)
+    try:
+        tokenizer: Callable[..., Tensor] = open_clip.get_tokenizer(source.architecture)
+    except ImportError as error:  # tokenizers of other language models are not installed
+        raise UnsupportedBackbone(f"{source.architecture}: {error}") from error
     return tokenizer
 
 

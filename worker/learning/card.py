@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from worker.learning.adapters import Adapters
 from worker.learning.aligner import LabelSpec
 from worker.learning.augment import Orientations
 from worker.learning.calibration import Calibration
@@ -42,6 +43,12 @@ class ModelCard:
     counts: dict[str, Any]
     config: dict[str, Any]
     code_version: str
+    adapters: Adapters | None = None  # what was trained of the backbone in tune mode; None: all
+
+    @property
+    def brings_backbone(self) -> bool:
+        """Whether the model's file holds a whole backbone; else it needs the one it names."""
+        return self.mode is Mode.TUNE and self.adapters is None
 
     def to_json(self) -> dict[str, Any]:
         """A document of JSON types only; what could not be computed is null."""
@@ -65,6 +72,8 @@ class ModelCard:
         )
         fields["calibration"] = Calibration.from_json(document["calibration"])
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))
+        adapters = document.get("adapters")
+        fields["adapters"] = None if adapters is None else Adapters(**adapters)
         for name, kind in _ENUMS.items():
             fields[name] = kind(document[name])
         return cls(**fields)

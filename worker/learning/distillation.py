@@ -5,7 +5,6 @@ teacher may be a large CLIP, or the same network on finer photos and more views;
 kizu-small, or another small backbone, on as few pixels as it needs.
 """
 
-import copy
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -20,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from worker.learning.adapters import tunable
 from worker.learning.aligner import Aligner, Classifier, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
@@ -117,7 +117,8 @@ class _Distillation:
             self.workdir / f"photos-{size}.npy",
             on_photo=lambda _: self.meter.check(),
         )
-        return PhotoInputs(pixels, self.config.augmentation)
+        device = next(self.backbone.parameters()).device
+        return PhotoInputs(pixels, self.config.augmentation, device)
 
     def _targets(self) -> Targets:
         """What the teacher says of each photo, (N, K) and (N, C), all of it as sure as it is.
@@ -155,7 +156,13 @@ class _Distillation:
         card = self.teacher.card
         head = Aligner(text_features(card.labels, self.backbone), card.contexts.count)
         classifier = Classifier(
-            copy.deepcopy(self.backbone), head, bf16=self.config.precision is Precision.BF16
+            tunable(
+                self.backbone,
+                self.config.adapters,
+                gradient_checkpointing=self.config.gradient_checkpointing,
+            ),
+            head,
+            bf16=self.config.precision is Precision.BF16,
         ).to(next(self.backbone.parameters()).device)
         # The teacher has learned what a miss costs; its answers carry it.
         costs = torch.ones(len(card.labels))
@@ -202,6 +209,7 @@ class _Distillation:
             backbone=self.backbone.name,
             backbone_version=self.backbone.version,
             mode=Mode.TUNE,
+            adapters=self.config.adapters,
             resolution=resolution,
             views=1,
             precision=self.config.precision,

@@ -4,6 +4,7 @@ The file computes logits; the card beside it turns them into probabilities, so t
 one home. Files are run by `onnx_model.py`. Needs the extra `onnx`.
 """
 
+import copy
 import json
 import warnings
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from onnxruntime import quantization
 from torch import Tensor, nn
 
+from worker.learning.adapters import merged
 from worker.learning.aligner import Classifier
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels
@@ -32,7 +34,7 @@ class _Logits(nn.Module):
     def __init__(self, classifier: Classifier, card: ModelCard) -> None:
         super().__init__()
         # Full precision: a processor that a model is exported for may have no bfloat16.
-        self.classifier = Classifier(classifier.backbone, classifier.head)
+        self.classifier = Classifier(merged(classifier.backbone), copy.deepcopy(classifier.head))
         self.views, self.orientations = card.views, card.orientations
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -60,13 +60,17 @@ def _channels_first(photo: Pixels, channels: int) -> Pixels:
 class PhotoInputs:
     """Batches of photos for a backbone that is trained: views are made from pixels."""
 
-    def __init__(self, pixels: Pixels, augmentation: Augmentation) -> None:
+    def __init__(
+        self, pixels: Pixels, augmentation: Augmentation, device: torch.device | str = "cpu"
+    ) -> None:
         self.pixels = pixels  # (N, C, S, S)
         self.augmentation = augmentation
+        self.device = device
 
     def batch(self, rows: NDArray[np.int64], view: View, generator: torch.Generator) -> Batch:
         """Views (B, 3, S, S) in 0..1 of the photos at `rows`."""
-        pixels = torch.from_numpy(self.pixels[rows]).float() / 255
+        # Bytes travel, a quarter of what floats would be; views are made where they are used.
+        pixels = torch.from_numpy(self.pixels[rows]).to(self.device).float() / 255
         pixels = augment(pixels, view, generator, self.augmentation)
         return pixels.expand(-1, 3, -1, -1)
 
@@ -98,11 +102,13 @@ def prepare_inputs(
     encode: Callable[[Tensor], ImageFeatures],
     workdir: Path,
     *,
+    device: torch.device,
     on_photo: Callable[[], None],
 ) -> Inputs:
     """Photos at training resolution, or cached tokens where the backbone stays frozen.
 
-    `config` is a resolved one. Raises `ValueError` where photos are needed and there are none.
+    `config` is a resolved one; views are made on `device`. Raises `ValueError` where photos are
+    needed and there are none.
     """
     if config.mode is Mode.FROZEN and dataset.features is not None:
         return TokenInputs(dataset.features)
@@ -117,7 +123,7 @@ def prepare_inputs(
         workdir / f"photos-{size}.npy",
         on_photo=lambda _: on_photo(),
     )
-    photos = PhotoInputs(pixels, config.augmentation)
+    photos = PhotoInputs(pixels, config.augmentation, device)
     if config.mode is Mode.TUNE:
         return photos
     return TokenInputs(cache_features(photos, encode, workdir, on_photo=lambda _: on_photo()))
@@ -133,6 +139,14 @@ def appended(first: Batch, second: Batch) -> Batch:
         tokens=torch.cat([first.tokens, second.tokens]),
         pooled=torch.cat([first.pooled, second.pooled]),
     )
+
+
+def taken(batch: Batch, positions: NDArray[np.int64]) -> Batch:
+    """Some photos of a batch."""
+    index = torch.from_numpy(positions)
+    if isinstance(batch, Tensor):
+        return batch[index]
+    return ImageFeatures(tokens=batch.tokens[index], pooled=batch.pooled[index])
 
 
 def cache_features(

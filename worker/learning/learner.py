@@ -20,8 +20,9 @@ from worker.learning.augment import Orientations, View, plain_views
 from worker.learning.backbone import ImageFeatures
 from worker.learning.contexts import context_targets
 from worker.learning.draws import chunks
-from worker.learning.inputs import Inputs
+from worker.learning.inputs import Inputs, taken
 from worker.learning.plan import Plan, TrainingConfig, learning_rate_share
+from worker.learning.processes import Processes
 from worker.learning.thresholds import PseudoLabels
 
 Scores = NDArray[np.float64]
@@ -43,11 +44,17 @@ class Targets:
 
     def at(self, rows: NDArray[np.int64]) -> "Targets":
         index = torch.from_numpy(rows)
+        return self._each(lambda values: values[index])
+
+    def to(self, device: torch.device) -> "Targets":
+        return self._each(lambda values: values.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Targets":
         return Targets(
-            self.labels[index],
-            self.weights[index],
-            self.contexts[index],
-            self.context_weights[index],
+            change(self.labels),
+            change(self.weights),
+            change(self.contexts),
+            change(self.context_weights),
         )
 
 
@@ -117,6 +124,20 @@ def look(
     )
 
 
+def shared_look(
+    processes: Processes, seen: Callable[[NDArray[np.int64]], Look], rows: NDArray[np.int64]
+) -> Look:
+    """What `seen` gives for the photos at `rows`, each process looking at its share."""
+    if len(rows) < processes.count:
+        return processes.together(lambda: seen(rows))
+    part = processes.together(lambda: seen(rows[processes.share(len(rows))]))
+    return Look(
+        logits=processes.whole(part.logits, len(rows)),
+        context_logits=processes.whole(part.context_logits, len(rows)),
+        embedding=processes.whole(part.embedding, len(rows)),
+    )
+
+
 @torch.no_grad()
 def see(
     model: nn.Module, batch: Tensor | ImageFeatures, views: int, orientations: Orientations
@@ -178,24 +199,38 @@ class Learner:
         self, model: nn.Module, config: TrainingConfig, plan: Plan, miss_costs: Tensor
     ) -> None:
         self.student = model
-        self.teacher = copy.deepcopy(model).eval().requires_grad_(False)
-        self.config, self.plan, self.miss_costs = config, plan, miss_costs
+        frozen = {id(p): p for p in model.parameters() if not p.requires_grad}
+        self.teacher = copy.deepcopy(model, frozen).eval().requires_grad_(False)  # shares them
+        names = {name for name, p in model.named_parameters() if not p.requires_grad}
+        self._trained = [name for name in model.state_dict() if name not in names]
+        self.device = next(model.parameters()).device
+        self.config, self.plan, self.miss_costs = config, plan, miss_costs.to(self.device)
+        self.processes = Processes.here()
         self.optimizer = _optimizer(model, config)
         self.step = 0
 
     def train_step(self, batch: Tensor | ImageFeatures, targets: Targets, n_labeled: int) -> float:
-        """One step on a batch whose first `n_labeled` photos are labelled; returns the loss."""
+        """One step on a batch whose first `n_labeled` photos are labelled; returns the loss.
+
+        Where several processes train, all get the same batch, and each computes on its share.
+        """
+        if self.processes.count > 1:
+            mine = self.processes.share(len(targets.labels))
+            batch, targets = taken(batch, mine), targets.at(mine)
+            n_labeled = int((mine < n_labeled).sum())
         self.student.train()
         self._set_learning_rate()
         alignment: Alignment = self.student(batch)
-        loss = self._loss(alignment, targets, n_labeled)
+        loss = self._loss(alignment, targets.to(self.device), n_labeled)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        loss = self.processes.average_gradients(self.student.parameters(), loss.detach())
+        self.processes.copy_batch_statistics(self.student)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimizer.step()
         self._average()
         self.step += 1
-        return float(loss.detach())
+        return float(loss)
 
     def _loss(self, alignment: Alignment, targets: Targets, n_labeled: int) -> Tensor:
         """Label and context loss of the labelled part, plus that of the rest, weighted."""
@@ -225,8 +260,8 @@ class Learner:
     def _average(self) -> None:
         """The teacher follows the student; at first closely, so that it forgets the start."""
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        student = self.student.state_dict()
-        for name, average in self.teacher.state_dict().items():
+        student = self._state(self.student)
+        for name, average in self._state(self.teacher).items():
             if average.is_floating_point():
                 average.lerp_(student[name], 1 - decay)
             else:
@@ -234,9 +269,11 @@ class Learner:
 
     def save(self, path: Path, answers: Answers, fingerprint: str) -> None:
         """Everything that `load` needs to go on as if nothing had happened."""
+        if not self.processes.is_first:
+            return
         tensors = {
-            **checkpoint.prefixed("student", self.student.state_dict()),
-            **checkpoint.prefixed("teacher", self.teacher.state_dict()),
+            **checkpoint.prefixed("student", self._state(self.student)),
+            **checkpoint.prefixed("teacher", self._state(self.teacher)),
             **checkpoint.prefixed("optimizer", checkpoint.optimizer_tensors(self.optimizer)),
             "answers.values": torch.from_numpy(answers.values),
             "answers.weights": torch.from_numpy(answers.weights),
@@ -250,17 +287,23 @@ class Learner:
         tensors, header = checkpoint.load(path)
         if header["fingerprint"] != fingerprint:
             return None
-        self.student.load_state_dict(checkpoint.under("student", tensors))
-        self.teacher.load_state_dict(checkpoint.under("teacher", tensors))
+        for name, model in (("student", self.student), ("teacher", self.teacher)):
+            model.load_state_dict({**model.state_dict(), **checkpoint.under(name, tensors)})
         checkpoint.restore_optimizer(self.optimizer, checkpoint.under("optimizer", tensors))
         self.step = header["step"]
         return Answers(tensors["answers.values"].numpy(), tensors["answers.weights"].numpy())
+
+    def _state(self, model: nn.Module) -> dict[str, Tensor]:
+        """Weights and buffers of the student or the teacher, without what stays frozen."""
+        state = model.state_dict()
+        return {name: state[name] for name in self._trained}
 
 
 def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW; heads learn faster than the backbone, and only matrices of the backbone decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    for name, parameter in trained:
         in_backbone = name.startswith("backbone.")
         decay = config.weight_decay if in_backbone and parameter.ndim > 1 else 0.0
         lr = config.lr if in_backbone else config.head_lr

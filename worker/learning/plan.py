@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from worker.learning.adapters import Adapters, is_adaptable, is_large
 from worker.learning.augment import Augmentation, Orientations, usual_orientations
 from worker.learning.backbone import Backbone
 from worker.learning.dataset import TrainingSet
@@ -22,6 +23,14 @@ class Mode(StrEnum):
     AUTO = "auto"  # what the backbone recommends
     TUNE = "tune"  # the backbone is trained too
     FROZEN = "frozen"  # heads on cached tokens
+
+
+class Tuned(StrEnum):
+    """What is trained of a backbone in tune mode."""
+
+    AUTO = "auto"  # all of a small image tower, adapters in a large one
+    ALL = "all"
+    LORA = "lora"
 
 
 class Precision(StrEnum):
@@ -35,6 +44,10 @@ class TrainingConfig:
     """Everything that decides a training, apart from its data."""
 
     mode: Mode = Mode.AUTO
+    tuned: Tuned = Tuned.AUTO
+    lora_rank: int = 8
+    lora_alpha: float = 8.0
+    gradient_checkpointing: bool = False  # in tune mode: less memory, a third more time
     seed: int = 0
     resolution: int | None = None  # pixels a side; None: the backbone's own
     epochs: int | None = None  # passes over the labelled photos before pseudo-labels; None: auto
@@ -58,6 +71,12 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: Precision = Precision.AUTO
     threads: int | None = None
+
+    @property
+    def adapters(self) -> Adapters | None:
+        """What a resolved configuration trains of the backbone; None: all of it, or nothing."""
+        adapting = self.mode is Mode.TUNE and self.tuned is Tuned.LORA
+        return Adapters(self.lora_rank, self.lora_alpha) if adapting else None
 
 
 @dataclass(frozen=True)
@@ -176,11 +195,18 @@ def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) ->
     return replace(
         config,
         mode=Mode(backbone.default_mode) if config.mode is Mode.AUTO else config.mode,
+        tuned=_resolve_tuned(config.tuned, backbone),
         resolution=config.resolution or usual_resolution(backbone),
         precision=resolve_precision(config.precision, device),
         augmentation=augmentation,
         views=config.views or usual_views(backbone, augmentation.orientations),
     )
+
+
+def _resolve_tuned(tuned: Tuned, backbone: Backbone) -> Tuned:
+    if tuned is not Tuned.AUTO:
+        return tuned
+    return Tuned.LORA if is_large(backbone) and is_adaptable(backbone) else Tuned.ALL
 
 
 def _resolve_augmentation(augmentation: Augmentation, dataset: TrainingSet) -> Augmentation:

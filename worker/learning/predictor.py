@@ -15,6 +15,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from worker.learning import checkpoint
+from worker.learning.adapters import adapted, adapter_state, frozen_state
 from worker.learning.aligner import Aligner, Classifier
 from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, untrained
 from worker.learning.card import ModelCard
@@ -72,25 +73,30 @@ class Predictor:
     def load(cls, folder: Path, *, backbone: Backbone | None = None, device: str = "cpu") -> Self:
         """A model written by `TrainedModel.save`.
 
-        `backbone` spares loading it again where it is at hand; a tuned model takes it over and
-        changes its weights.
+        `backbone` spares loading it again where it is at hand; a model that brings its own takes
+        it over and changes its weights. Raises `ValueError` if it is not the one that the model
+        was trained on.
         """
         card = ModelCard.read(folder / CARD)
         tensors, _ = checkpoint.load(folder / WEIGHTS)
         if backbone is None:
             backbone = _backbone(card)
+        if not card.brings_backbone and backbone.version != card.backbone_version:
+            raise ValueError(
+                f"the model was trained on {card.backbone} {card.backbone_version}, "
+                f"not on {backbone.version}"
+            )
+        if card.adapters is not None:
+            backbone = adapted(backbone, card.adapters)
         text = tensors["head.text"]
         classifier = Classifier(
             backbone, Aligner(text, card.contexts.count), bf16=card.precision is Precision.BF16
         )
         classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:
-            classifier.backbone.load_state_dict(checkpoint.under("backbone", tensors))
-        elif backbone.version != card.backbone_version:
-            raise ValueError(
-                f"the model was trained on {card.backbone} {card.backbone_version}, "
-                f"not on {backbone.version}"
-            )
+            stored = checkpoint.under("backbone", tensors)
+            kept = frozen_state(backbone) if card.adapters else {}
+            classifier.backbone.load_state_dict({**kept, **stored})
         return cls(classifier.to(device), card)
 
     def predict(self, photos: Sequence[Pixels] | ImageFeatures) -> Predictions:
@@ -137,8 +143,8 @@ def _array(parts: list[Tensor]) -> Scores:
 
 
 def _backbone(card: ModelCard) -> Backbone:
-    """The architecture alone for a tuned model, which brings its own weights."""
-    return untrained(card.backbone) if card.mode is Mode.TUNE else load_backbone(card.backbone)
+    """The architecture alone for a model that brings all its weights."""
+    return untrained(card.backbone) if card.brings_backbone else load_backbone(card.backbone)
 
 
 @dataclass(frozen=True)
@@ -149,11 +155,13 @@ class TrainedModel:
     card: ModelCard
 
     def save(self, folder: Path) -> None:
-        """Write `model.safetensors` and `card.json`; the tuned backbone is among the weights."""
+        """Write `model.safetensors` and `card.json`; what was tuned is among the weights."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = checkpoint.prefixed("head", self.classifier.head.state_dict())
         if self.card.mode is Mode.TUNE:
-            tensors |= checkpoint.prefixed("backbone", self.classifier.backbone.state_dict())
+            backbone = self.classifier.backbone
+            state = adapter_state(backbone) if self.card.adapters else backbone.state_dict()
+            tensors |= checkpoint.prefixed("backbone", state)
         checkpoint.save(folder / WEIGHTS, tensors, {"backbone": self.card.backbone})
         self.card.write(folder / CARD)
 

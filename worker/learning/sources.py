@@ -138,7 +138,7 @@ def _download(source: Source) -> Path:
     """From the local cache, else from the internet."""
     published = open_clip.get_pretrained_cfg(source.architecture, source.tag)
     repository, _, _ = (published.get("hf_hub") or "").strip("/").partition("/open_clip")
-    if not repository:
+    if repository.count("/") != 1:  # none, or one that names a file of another kind
         raise WeightsMissing(f"{source.name} is not published as safetensors; give a local file")
     try:
         return Path(hf_hub_download(repository, "open_clip_model.safetensors"))

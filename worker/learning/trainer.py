@@ -4,7 +4,6 @@ Every random draw depends on the seed and the step alone, so a run continued fro
 ends with the weights of an uninterrupted one. Mathematics live in the neighbouring modules.
 """
 
-import copy
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from worker.learning.adapters import tunable
 from worker.learning.aligner import Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
@@ -25,8 +25,8 @@ from worker.learning.card import ModelCard
 from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
-from worker.learning.inputs import appended, prepare_inputs
-from worker.learning.learner import Answers, Learner, Look, Targets, look, spread
+from worker.learning.inputs import Inputs, appended, prepare_inputs
+from worker.learning.learner import Answers, Learner, Look, Targets, look, shared_look, spread
 from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
 from worker.learning.plan import (
@@ -42,6 +42,7 @@ from worker.learning.plan import (
     resolve,
 )
 from worker.learning.predictor import TrainedModel
+from worker.learning.processes import Processes
 from worker.learning.progress import Meter, OnProgress, Progress, ShouldStop, Stage, Stopped
 from worker.learning.pseudo_labeling import Round
 
@@ -81,24 +82,34 @@ def train(
 
     `backbone` is trained too in tune mode. `method` is Kizu's own, or a rival to compare with;
     only Kizu's can be saved and loaded. `workdir` keeps caches and checkpoints: called again
-    with the same arguments after a stop or a crash, training goes on where it was. Raises
+    with the same arguments after a stop or a crash, training goes on where it was. Where several
+    processes have `joined`, all must call this alike; they train one model. Raises
     `NotEnoughLabels` if no photo of the train split has a label, `Stopped` after `should_stop`.
     """
+    ensure_learnable(dataset, labels)
+    workdir.mkdir(parents=True, exist_ok=True)
+    config = method.configure(resolve(config or TrainingConfig(), backbone, dataset))
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    processes = Processes.here()
+    processes.ensure_enough_for(config.batch_labeled, config.batch_unlabeled)
+    if not processes.is_first:  # the first one speaks for all
+        on_progress, should_stop = (lambda _: None), (lambda: False)
+    meter = Meter(on_progress, should_stop)
+    training = Training(
+        dataset, labels, backbone, config, workdir=workdir, method=method, meter=meter
+    )
+    return training.run()
+
+
+def ensure_learnable(dataset: TrainingSet, labels: Sequence[LabelSpec]) -> None:
+    """Raise `NotEnoughLabels` if no photo of the train split has a label, or there is none."""
     if len(dataset.rows(Split.TRAIN)) == 0:
         raise NotEnoughLabels(
             "No training photo has a label yet. Annotate at least one photo, then train again."
         )
     if not labels or dataset.labels.shape[1] != len(labels):
         raise NotEnoughLabels("The project has no label to learn. Add a label, then train again.")
-    workdir.mkdir(parents=True, exist_ok=True)
-    config = method.configure(resolve(config or TrainingConfig(), backbone, dataset))
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    meter = Meter(on_progress, should_stop)
-    training = Training(
-        dataset, labels, backbone, config, workdir=workdir, method=method, meter=meter
-    )
-    return training.run()
 
 
 class Training:
@@ -118,6 +129,8 @@ class Training:
         self.dataset, self.specs, self.config = dataset, tuple(labels), config
         self.workdir, self.method, self.meter = workdir, method, meter
         self.backbone = backbone.eval()
+        self.device = next(backbone.parameters()).device
+        self.processes = Processes.here()
         self.tune = config.mode is Mode.TUNE
         assert config.views is not None
         self.views = config.views
@@ -141,13 +154,7 @@ class Training:
 
     def run(self) -> TrainedModel:
         self.meter.enter(Stage.PREPARE)
-        self.inputs = prepare_inputs(
-            self.dataset,
-            self.config,
-            self._new_classifier().encode,
-            self.workdir,
-            on_photo=self.meter.tick,
-        )
+        self.inputs = self.processes.after_first(self._prepare_inputs)
         self.cost = self._measure_cost()
         self.plan = self._plan()
         self.meter.expect(plan_seconds(self.plan, self.cost, self.config))
@@ -160,15 +167,30 @@ class Training:
 
     # --- preparation ---------------------------------------------------------------------
 
+    def _prepare_inputs(self) -> Inputs:
+        return prepare_inputs(
+            self.dataset,
+            self.config,
+            self._new_classifier().encode,
+            self.workdir,
+            device=self.device,
+            on_photo=self.meter.tick,
+        )
+
     def _new_classifier(self) -> Classifier:
-        backbone = copy.deepcopy(self.backbone) if self.tune else self.backbone
+        config, backbone = self.config, self.backbone
+        if self.tune:
+            backbone = tunable(
+                backbone,
+                config.adapters,
+                gradient_checkpointing=config.gradient_checkpointing,
+            )
         classifier = Classifier(
             backbone,
             self.method.head(self.text, self.contexts.count, self.dataset.labels[self.labeled]),
-            bf16=self.config.precision is Precision.BF16,
+            bf16=config.precision is Precision.BF16,
         )
-        device = next(self.backbone.parameters()).device
-        return classifier.to(device).to(memory_format=torch.channels_last)
+        return classifier.to(self.device).to(memory_format=torch.channels_last)
 
     def _new_learner(self, plan: Plan) -> Learner:
         """A learner from the start: the same weights every time."""
@@ -205,7 +227,8 @@ class Training:
             seconds = self.config.time_budget_seconds
             return plan if seconds is None else fit_plan(plan, self.cost, self.config, seconds)
 
-        return kept_plan(self.workdir / "plan.json", self.fingerprint, make)
+        path = self.workdir / "plan.json"
+        return self.processes.after_first(lambda: kept_plan(path, self.fingerprint, make))
 
     def _fingerprint(self) -> str:
         what = [
@@ -228,7 +251,7 @@ class Training:
         unlabeled, saved_at = self.unlabeled[:0], time.monotonic()
         while learner.step < plan.steps:
             self._enter_stage(name, learner, plan)
-            if self.meter.stop_asked():
+            if self.processes.any(self.meter.stop_asked()):
                 learner.save(path, answers, self.fingerprint)
                 raise Stopped
             if learner.step >= plan.warm_up_steps:
@@ -343,14 +366,17 @@ class Training:
         def before_batch() -> None:
             self.meter.check()
 
-        return look(
-            model,
-            self.inputs,
-            rows,
-            views=views,
-            orientations=self.config.augmentation.orientations,
-            before_batch=before_batch,
-        )
+        def seen(some: Rows) -> Look:
+            return look(
+                model,
+                self.inputs,
+                some,
+                views=views,
+                orientations=self.config.augmentation.orientations,
+                before_batch=before_batch,
+            )
+
+        return shared_look(self.processes, seen, rows)
 
     # --- the result ----------------------------------------------------------------------
 
@@ -379,6 +405,7 @@ class Training:
             backbone=self.backbone.name,
             backbone_version=self.backbone.version,
             mode=config.mode,
+            adapters=config.adapters,
             resolution=config.resolution,
             views=self.views if self.tune else 1,
             orientations=config.augmentation.orientations,
@@ -389,6 +416,10 @@ class Training:
             metrics=judgement.metrics,
             promises=judgement.promises,
             counts=self.dataset.counts([label.key for label in self.specs]),
-            config={**dataclasses.asdict(config), "plan": dataclasses.asdict(self.plan)},
+            config={
+                **dataclasses.asdict(config),
+                "plan": dataclasses.asdict(self.plan),
+                "processes": self.processes.count,
+            },
             code_version=importlib.metadata.version("kizu"),
         )

@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +13,7 @@ from app.core.queue import Queue
 from app.jobs import service as jobs
 from app.jobs.contracts import TrainPayload
 from app.jobs.stages import JobStage
+from app.training.models import ModelVersion
 from tests.integration.worker.parts import ENDED, QUICK, Factory
 from worker.base_task import run_job
 from worker.engine.training import frozen_snapshot, read_settings
@@ -210,6 +212,16 @@ def test_odd_label_sets_give_a_model(floor, labels, shown):
     (model,) = factory.get("models")["items"]
     assert model["labels"] == list(labels)
     assert model["state"] == "live"
+
+
+def test_two_processes_tune_one_model(floor, settings, session):
+    settings.train_processes = 2
+    factory = floor("bright", "dark", shown=[BRIGHT, GOOD, DARK, GOOD])
+    job = trained_here(factory, mode="tune")
+    assert job["state"] == "succeeded", job
+    version = session.get(ModelVersion, UUID(job["result"]["model_version_id"]))
+    assert version.card["config"]["processes"] == 2
+    assert predicted_here(factory)["state"] == "succeeded"
 
 
 def test_missing_weights_are_named(floor, tmp_path):
