@@ -62,6 +62,7 @@ class TrainingConfig:
     loss: Loss = Loss.BCE
     lambda_unlabeled: float = 1.0
     lambda_context: float = 0.5
+    lambda_pairs: float = 0.5  # photos side by side (pairs.py)
     n_contexts: int | None = None  # None: found from the labels
     folds: int = 2
     keep_positive: float = 1.0

@@ -147,7 +147,9 @@ class Training:
         keys = [label.key for label in self.specs]
         self.contexts = method.groups(dataset.labels[self.labeled], keys, config)
         if not self.contexts.active:
-            self.config = dataclasses.replace(config, lambda_context=0.0)
+            self.config = dataclasses.replace(self.config, lambda_context=0.0)
+        if not method.pairs:
+            self.config = dataclasses.replace(self.config, lambda_pairs=0.0)
         self.membership = self.contexts.membership()
         self.text = text_features(self.specs, backbone)
         self.fingerprint = self._fingerprint()
