@@ -98,7 +98,9 @@ class Workplace:
             labels = projects.list_labels(session, project.id)
             version = make_version(session, project, [label.id for label in labels])
             waiting = [i for i in session.scalars(select(Image)) if i.reviewed_at is None]
-            seen = [PredictionRow(i.id, [confidence] * len(labels), [1.0], 0.5) for i in waiting]
+            seen = [
+                PredictionRow(i.id, [confidence] * len(labels), [1.0], 0.5, 0.25) for i in waiting
+            ]
             pseudolabels.store_predictions(session, version=version, rows=seen)
             asked = _proposals(waiting, labels[0], confidence)
             return pseudolabels.propose(session, version=version, rows=asked)

@@ -95,7 +95,7 @@ def work_on(session, slug: str, store) -> Project:
     snapshot = session.get_one(DatasetSnapshot, version.snapshot_id)
     snapshot.blob_key = f"jobs/{version.job_id}/1/snapshot.json"
     store.put(snapshot.blob_key, b"{}")
-    seen = [PredictionRow(photo.id, [0.9], [1.0], 0.5) for photo in photos]
+    seen = [PredictionRow(photo.id, [0.9], [1.0], 0.5, 0.25) for photo in photos]
     pseudolabels.store_predictions(session, version=version, rows=seen)
     asked = [Proposal(p.id, label.id, LabelValue.PRESENT, 0.9, 0.8) for p in photos]
     pseudolabels.propose(session, version=version, rows=asked)

@@ -38,7 +38,7 @@ class Desk:
 
     def suggest(self, image: Image, uncertainty: float = 0.5, **confidences: float) -> None:
         """Let the live model see an image and suggest that these labels are present."""
-        row = PredictionRow(image.id, [0.5] * len(self.labels), [1.0], uncertainty)
+        row = PredictionRow(image.id, [0.5] * len(self.labels), [1.0], uncertainty, 0.0)
         pseudolabels.store_predictions(self.session, version=self.version, rows=[row])
         rows = [
             Proposal(image.id, self.labels[key].id, LabelValue.PRESENT, confidence, 0.8)
