@@ -36,10 +36,15 @@ class Desk:
     version: ModelVersion
     reviewer: User
 
+    def see(self, image: Image, **scores: float | None) -> None:
+        """Let the live model look at an image and suggest nothing."""
+        given = {"uncertainty": 0.5, "margin": 0.0, **scores}
+        row = PredictionRow(image.id, [0.5] * len(self.labels), [1.0], **given)
+        pseudolabels.store_predictions(self.session, version=self.version, rows=[row])
+
     def suggest(self, image: Image, uncertainty: float = 0.5, **confidences: float) -> None:
         """Let the live model see an image and suggest that these labels are present."""
-        row = PredictionRow(image.id, [0.5] * len(self.labels), [1.0], uncertainty, 0.0)
-        pseudolabels.store_predictions(self.session, version=self.version, rows=[row])
+        self.see(image, uncertainty=uncertainty)
         rows = [
             Proposal(image.id, self.labels[key].id, LabelValue.PRESENT, confidence, 0.8)
             for key, confidence in confidences.items()
