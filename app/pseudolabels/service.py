@@ -17,6 +17,7 @@ from app.core.pagination import Slice
 from app.core.storage import ObjectStore
 from app.images import queue as image_queue
 from app.images.models import Image, Split
+from app.images.queue import Priority
 from app.projects import service as projects
 from app.projects.models import Counter, Project
 from app.pseudolabels import heat_maps, repository
@@ -47,13 +48,16 @@ def store_predictions(
 ) -> None:
     """Keep one version's predictions, replacing its earlier ones of the same images.
 
-    The live version's uncertainty also becomes the images' place in the review queue.
+    The live version's scores also become the images' place in the review queue.
     """
     repository.upsert_predictions(
         session, project_id=version.project_id, version_id=version.id, rows=rows
     )
     if version.state == ModelState.LIVE:
-        image_queue.set_priorities(session, {row.image_id: row.uncertainty for row in rows})
+        image_queue.set_priorities(
+            session,
+            {row.image_id: Priority(row.uncertainty, row.margin, row.novelty) for row in rows},
+        )
 
 
 def propose(

@@ -6,20 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    ScalarSelect,
-    Select,
-    Uuid,
-    bindparam,
-    delete,
-    exists,
-    func,
-    select,
-)
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from app.annotations.models import Annotation, Source
 from app.annotations.repository import is_in_force
@@ -134,11 +123,9 @@ def _ordered(statement: Select[Any], pool: Pool) -> Select[Any]:
         return statement.order_by(Image.arm_draw.desc())
     match pool.order:
         case QueueOrder.MARGIN:
-            return statement.order_by(_score(Prediction.margin, pool).nulls_last(), Image.id)
+            return statement.order_by(Image.margin, Image.id)
         case QueueOrder.NOVELTY:
-            return statement.order_by(
-                _score(Prediction.novelty, pool).desc().nulls_last(), Image.id
-            )
+            return statement.order_by(Image.novelty.desc().nulls_last(), Image.id)
         case QueueOrder.NEWEST:
             return statement.order_by(Image.created_at.desc(), Image.id.desc())
         case QueueOrder.LOT:
@@ -156,14 +143,6 @@ def _ordered(statement: Select[Any], pool: Pool) -> Select[Any]:
             return statement.order_by(sure, Image.id)
         case _:
             return statement.order_by(Image.priority.desc(), Image.id)
-
-
-def _score(column: InstrumentedAttribute[Any], pool: Pool) -> ScalarSelect[Any]:
-    """What the suggesting version says of the image; null where it has not looked at it."""
-    of_image = select(column).where(
-        Prediction.model_version_id == pool.model_version_id, Prediction.image_id == Image.id
-    )
-    return of_image.scalar_subquery()
 
 
 def take(session: Session, leases: Sequence[dict[str, Any]]) -> set[UUID]:

@@ -59,9 +59,15 @@ def test_margins_are_filled_in_where_predictions_are_present(
     migrate.downgrade(database_url, "0002")
     migrate.upgrade(database_url)
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT margin, novelty FROM prediction ORDER BY margin"))
+        rows = connection.execute(
+            text(
+                "SELECT prediction.margin, image.margin AS of_image, prediction.novelty "
+                "FROM prediction JOIN image ON image.id = image_id ORDER BY margin"
+            )
+        )
         (filled, empty) = rows.all()
     assert filled.margin == pytest.approx(0.2)
+    assert filled.of_image == filled.margin
     assert (empty.margin, filled.novelty, empty.novelty) == (0.5, None, None)
 
 

@@ -177,7 +177,7 @@ def test_predictions_replace_earlier_ones_and_set_the_priority(session, project,
     found = service.predictions_of(session, version.id, [images[0].id])[images[0].id]
     assert (found.probabilities, found.contexts, found.uncertainty) == ([0.1, 0.9], [1.0], 0.7)
     session.refresh(images[0])
-    assert images[0].priority == 0.7
+    assert (images[0].priority, images[0].margin, images[0].novelty) == (0.7, 0.25, None)
 
 
 def test_a_candidates_predictions_leave_the_queue_as_it_is(session, project, labels):
