@@ -34,7 +34,7 @@ class LeaseIn(Strict):
         QueueOrder.UNCERTAINTY,
         description="Order of the assisted images. `uncertainty`: highest mean entropy first; "
         "`margin`: closest call on any label first; `novelty`: least like the labelled photos "
-        "first. Control images are served by lot, whatever the order.",
+        "first. Control images come in random order, whatever is asked for.",
     )
     label: str | None = Field(None, description="Only images with an open suggestion of it.")
     lot: str | None = Field(None, description="Only images of this lot.")

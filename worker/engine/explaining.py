@@ -22,23 +22,17 @@ from worker.base_task import ChunkRun
 from worker.engine.looking import Pictures
 
 
-def open_questions(
+def open_to_people(
     session: Session, version: ModelVersion, photos: Sequence[Image]
 ) -> NDArray[np.bool_]:
-    """Where the version may suggest something to people: (N, K) by photo and column."""
+    """Photos (N,) of which the version may suggest something: a label in use is undecided."""
     active = {label.id for label in projects.list_labels(session, version.project_id)}
+    asked = active & {UUID(label_id) for label_id in version.label_ids}
     known = annotations.truth(session, [photo.id for photo in photos])
-    columns = [UUID(label_id) for label_id in version.label_ids]
     return np.array(
-        [
-            [
-                photo.split == Split.TRAIN and x in active and x not in known[photo.id]
-                for x in columns
-            ]
-            for photo in photos
-        ],
+        [photo.split == Split.TRAIN and not asked <= known[photo.id].keys() for photo in photos],
         dtype=bool,
-    ).reshape(len(photos), len(columns))
+    )
 
 
 def keep(

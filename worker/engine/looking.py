@@ -42,11 +42,11 @@ class Looker:
         self,
         contents: Sequence[str],
         thresholds: Thresholds,
-        may_ask: NDArray[np.bool_],
+        wanted: NDArray[np.bool_],
         *,
         before_batch: Callable[[float], None],
     ) -> tuple[Predictions, list[Pictures]]:
-        """The same, and a heat map of every label that is likely present where `may_ask` (N, K).
+        """The same, and a heat map of every label that is likely present on `wanted` photos (N,).
 
         Maps are made of the tokens that the prediction saw.
         """
@@ -54,10 +54,10 @@ class Looker:
         pictures: list[Pictures] = []
         for seen, tokens in self._batches(contents, before_batch):
             first = len(pictures)
-            asked = seen.pseudo_labels(thresholds).value == PRESENT
-            asked &= may_ask[first : first + len(tokens)]
+            present = seen.pseudo_labels(thresholds).value == PRESENT
+            present &= wanted[first : first + len(tokens), None]
             parts.append(seen)
-            pictures += self._pictures(tokens, asked)
+            pictures += self._pictures(tokens, present)
         return _joined(parts), pictures
 
     def _batches(
@@ -71,14 +71,14 @@ class Looker:
             look, tokens = self.predictor.look_with_tokens(photos)
             yield predictions(look, self.predictor.card), tokens
 
-    def _pictures(self, tokens: Tensor, asked: NDArray[np.bool_]) -> list[Pictures]:
-        """Of photos with tokens (B, L, D), the maps that are `asked` (B, K) for."""
-        rows = np.flatnonzero(asked.any(axis=1))
-        pictures: list[Pictures] = [{} for _ in asked]
+    def _pictures(self, tokens: Tensor, present: NDArray[np.bool_]) -> list[Pictures]:
+        """Maps of the labels that are `present` (B, K) on photos with tokens (B, L, D)."""
+        rows = np.flatnonzero(present.any(axis=1))
+        pictures: list[Pictures] = [{} for _ in present]
         if len(rows):
             maps = heat_maps(self.predictor.classifier.head, tokens[torch.from_numpy(rows)])
             for row, of_labels in zip(rows, maps.values, strict=True):
-                columns = np.flatnonzero(asked[row]).tolist()
+                columns = np.flatnonzero(present[row]).tolist()
                 pictures[row] = {column: png(of_labels[column]) for column in columns}
         return pictures
 

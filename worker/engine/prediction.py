@@ -75,12 +75,12 @@ def look(run: ChunkRun) -> dict[str, Any]:
     with run.sessions() as session:
         version = training.get_version(session, run.project_id, payload.model_version_id)
         photos = _photos(session, run)
-        may_ask = explaining.open_questions(session, version, photos)
-        may_ask &= _may_propose(session, version)
+        wanted = explaining.open_to_people(session, version, photos)
+        wanted &= _may_propose(session, version)
     if not photos:
         return {"images": 0, "pseudo_labels": 0}
     predictor = _predictor(run, version)
-    seen, pictures = _look(run, predictor, photos, may_ask)
+    seen, pictures = _look(run, predictor, photos, wanted)
     explaining.keep(run, version, photos, pictures)
     novelty = _novelty(run, version, seen)
     proposed = 0
@@ -135,7 +135,7 @@ def _predictor(run: ChunkRun, version: ModelVersion) -> Predictor:
 
 
 def _look(
-    run: ChunkRun, predictor: Predictor, photos: Sequence[Image], may_ask: NDArray[np.bool_]
+    run: ChunkRun, predictor: Predictor, photos: Sequence[Image], wanted: NDArray[np.bool_]
 ) -> tuple[Predictions, list[Pictures]]:
     reader = PhotoReader(run.store, run.settings.image_max_pixels, predictor.card.resolution)
     looker = Looker(predictor, reader, shared_tokens(run.settings))
@@ -147,7 +147,7 @@ def _look(
         run.report(share)
 
     try:
-        return looker.look_and_explain(contents, thresholds, may_ask, before_batch=before_batch)
+        return looker.look_and_explain(contents, thresholds, wanted, before_batch=before_batch)
     except NotFound as error:
         raise PhotoGone(error.detail) from error
 

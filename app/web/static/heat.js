@@ -2,7 +2,7 @@
 //
 // A map is a grey PNG of at most 32 × 32 pixels over the whole photo; its grey becomes opacity.
 
-const MOST_OPAQUE = 0.75;
+const MOST_OPAQUE = 0.6;
 
 export class HeatOverlay {
   constructor(canvas, photo) {
