@@ -124,7 +124,10 @@ def test_a_suggestion_shows_where_it_was_seen(desk):
     expect(heat).to_be_visible()
     expect(chip).to_have_attribute("data-explained", "")
     expect(desk.locator("#status")).to_have_text("Where the model sees: Scratch")
-    opacity = "([x, y]) => document.querySelector('#heat').getContext('2d').getImageData(x, y, 1, 1).data[3]"
+    opacity = """([x, y]) => {
+        const map = document.querySelector("#heat").getContext("2d");
+        return map.getImageData(x, y, 1, 1).data[3];
+    }"""
     assert desk.evaluate(opacity, [3, 3]) > 100
     assert desk.evaluate(opacity, [12, 12]) == 0
     box, photo_box = heat.bounding_box(), desk.locator("#photo").bounding_box()

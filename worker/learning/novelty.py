@@ -93,4 +93,4 @@ def nearest_distances(
             rows = np.arange(len(cosines))
             cosines[rows, first + rows] = -np.inf
         nearest[first : first + BATCH] = cosines.max(axis=1)
-    return np.sqrt((2 - 2 * nearest).clip(min=0))
+    return np.asarray(np.sqrt((2 - 2 * nearest).clip(min=0)))

@@ -36,10 +36,17 @@ class Desk:
     version: ModelVersion
     reviewer: User
 
-    def see(self, image: Image, **scores: float | None) -> None:
+    def see(
+        self,
+        image: Image,
+        *,
+        uncertainty: float = 0.5,
+        margin: float = 0.0,
+        novelty: float | None = None,
+    ) -> None:
         """Let the live model look at an image and suggest nothing."""
-        given = {"uncertainty": 0.5, "margin": 0.0, **scores}
-        row = PredictionRow(image.id, [0.5] * len(self.labels), [1.0], **given)
+        even = [0.5] * len(self.labels)
+        row = PredictionRow(image.id, even, [1.0], uncertainty, margin, novelty)
         pseudolabels.store_predictions(self.session, version=self.version, rows=[row])
 
     def suggest(self, image: Image, uncertainty: float = 0.5, **confidences: float) -> None:
