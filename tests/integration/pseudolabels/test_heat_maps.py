@@ -12,6 +12,7 @@ from app.core.storage import make_store
 from app.projects import service as projects
 from app.pseudolabels import heat_maps, service
 from app.pseudolabels.rows import PredictionRow, Proposal
+from app.training.models import ModelState
 from tests.factories import make_images, make_project, make_user, make_version
 from worker.learning.explanation import png
 
@@ -34,7 +35,7 @@ class Floor:
             self.project,
             [label.id for label in self.labels],
             number=number,
-            state="live" if number == 1 else "candidate",
+            state=ModelState.LIVE if number == 1 else ModelState.CANDIDATE,
         )
         heat_maps.write(self.store, self.image.id, version.id, {self.labels[0].id: png(HEAT)})
         row = PredictionRow(self.image.id, [0.9, 0.9], [1.0], 0.5, 0.4)
