@@ -33,6 +33,7 @@ from app.images.blobs import Rendition, blob_key
 from app.images.models import Image
 from app.jobs.models import Job, JobKind, JobState
 from app.projects.models import Label, Project, ProjectCounter
+from app.pseudolabels import heat_maps
 from app.pseudolabels.models import Prediction, PseudoLabel
 from app.reviews.models import Decision, ReviewDraft, ReviewLease, ReviewSkip
 from app.training.models import DatasetSnapshot, ModelVersion
@@ -74,6 +75,8 @@ def purge_photos(session: Session, store: ObjectStore, which: ColumnElement[bool
         images.lock_content(session, sha256)
     ids = _hold([row.id for row in rows], session)
     _delete_rows(session, ids)
+    for image_id in ids:
+        heat_maps.remove(store, image_id)
     contents = {row.sha256 for row in rows}
     unused = contents - _still_used(session, contents)
     for sha256 in unused:

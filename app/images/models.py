@@ -67,6 +67,20 @@ class Image(Identified, Versioned, Base):
             postgresql_where=text("state = 'ready' AND reviewed_at IS NULL AND deleted_at IS NULL"),
         ),
         Index(
+            "ix_image_margin_queue",
+            "project_id",
+            "margin",
+            "id",
+            postgresql_where=text("state = 'ready' AND reviewed_at IS NULL AND deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_image_novelty_queue",
+            "project_id",
+            text("novelty DESC NULLS LAST"),
+            "id",
+            postgresql_where=text("state = 'ready' AND reviewed_at IS NULL AND deleted_at IS NULL"),
+        ),
+        Index(
             "ix_image_control_queue",
             "project_id",
             "arm_draw",
@@ -96,6 +110,8 @@ class Image(Identified, Versioned, Base):
     captured_at: Mapped[datetime | None]
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     priority: Mapped[float] = mapped_column(default=0.0)
+    margin: Mapped[float | None]
+    novelty: Mapped[float | None]
     arm_draw: Mapped[float] = mapped_column(server_default=text("random()"))
     reviewed_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]

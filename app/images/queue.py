@@ -5,6 +5,7 @@ reviewer gets next is decided in `reviews`.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Float, Uuid, bindparam, func, select, text, update
@@ -13,10 +14,27 @@ from sqlalchemy.orm import Session
 from app.core.clock import now
 from app.images.models import Image
 
+_FLOATS = ARRAY(Float)
 _SET_PRIORITIES = text(
-    "UPDATE image SET priority = given.priority "
-    "FROM unnest(:ids, :priorities) AS given(id, priority) WHERE image.id = given.id"
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("priorities", type_=ARRAY(Float)))
+    "UPDATE image SET priority = given.uncertainty, margin = given.margin, novelty = given.novelty "
+    "FROM unnest(:ids, :uncertainties, :margins, :novelties) "
+    "AS given(id, uncertainty, margin, novelty) WHERE image.id = given.id"
+).bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("uncertainties", type_=_FLOATS),
+    bindparam("margins", type_=_FLOATS),
+    bindparam("novelties", type_=_FLOATS),
+)
+
+
+@dataclass(frozen=True)
+class Priority:
+    """How much a person's look at an image is worth: the more, the higher its `uncertainty` and
+    `novelty`, and the lower its `margin`."""
+
+    uncertainty: float
+    margin: float
+    novelty: float | None
 
 
 def lock(session: Session, project_id: UUID, image_ids: Collection[UUID]) -> set[UUID]:
@@ -47,10 +65,17 @@ def reopen(session: Session, image_ids: Collection[UUID]) -> None:
     _set_reviewed_at(session, image_ids, reviewed=False)
 
 
-def set_priorities(session: Session, priorities: Mapping[UUID, float]) -> None:
+def set_priorities(session: Session, priorities: Mapping[UUID, Priority]) -> None:
     """How much a person's look is worth, per image; the queue serves the highest first."""
+    given = priorities.values()
     session.execute(
-        _SET_PRIORITIES, {"ids": list(priorities), "priorities": list(priorities.values())}
+        _SET_PRIORITIES,
+        {
+            "ids": list(priorities),
+            "uncertainties": [one.uncertainty for one in given],
+            "margins": [one.margin for one in given],
+            "novelties": [one.novelty for one in given],
+        },
     )
 
 

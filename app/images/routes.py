@@ -1,10 +1,10 @@
 """HTTP of images: upload, their bytes, edits of where and when they were taken."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import Header, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session, sessionmaker
@@ -24,7 +24,15 @@ from app.core.errors import (
     TooLarge,
     Unavailable,
 )
-from app.core.http.deps import IfMatch, SessionDep, SettingsDep, StoreDep, check_if_match, etag
+from app.core.http.deps import (
+    IfMatch,
+    IfNoneMatch,
+    SessionDep,
+    SettingsDep,
+    StoreDep,
+    check_if_match,
+    etag,
+)
 from app.core.http.problems import responses
 from app.core.http.transactions import make_router
 from app.core.http.uploads import received_form
@@ -78,7 +86,6 @@ UPLOAD_FORM: dict[str, Any] = {
         },
     }
 }
-IfNoneMatch = Annotated[str | None, Header(description="The ETag of the copy you hold.")]
 
 
 @router.post(

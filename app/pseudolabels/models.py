@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Float, ForeignKey, Index, text
+from sqlalchemy import Float, ForeignKey, Index, false, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,6 +29,8 @@ class Prediction(Base):
     probabilities: Mapped[list[float]] = mapped_column(ARRAY(Float))
     contexts: Mapped[list[float]] = mapped_column(ARRAY(Float))
     uncertainty: Mapped[float]
+    margin: Mapped[float]
+    novelty: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -63,3 +65,4 @@ class PseudoLabel(Identified, Base):
     threshold: Mapped[float]
     state: Mapped[str] = mapped_column(default=PseudoLabelState.PENDING)
     decided_at: Mapped[datetime | None]
+    has_heat_map: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -33,15 +33,18 @@ from app.pseudolabels.rows import PredictionRow, Proposal
 
 _UPSERT_PREDICTIONS = text("""
 INSERT INTO prediction
-    (model_version_id, image_id, project_id, probabilities, contexts, uncertainty, created_at)
+    (model_version_id, image_id, project_id, probabilities, contexts, uncertainty, margin,
+     novelty, created_at)
 SELECT :version_id, image.id, image.project_id, given.probabilities, given.contexts,
-       given.uncertainty, :at
+       given.uncertainty, given.margin, given.novelty, :at
 FROM jsonb_to_recordset(:rows)
-    AS given(image_id uuid, probabilities float8[], contexts float8[], uncertainty float8)
+    AS given(image_id uuid, probabilities float8[], contexts float8[], uncertainty float8,
+             margin float8, novelty float8)
 JOIN image ON image.id = given.image_id AND image.project_id = :project_id
 ON CONFLICT (model_version_id, image_id) DO UPDATE SET
     probabilities = excluded.probabilities, contexts = excluded.contexts,
-    uncertainty = excluded.uncertainty, created_at = excluded.created_at
+    uncertainty = excluded.uncertainty, margin = excluded.margin,
+    novelty = excluded.novelty, created_at = excluded.created_at
 """).bindparams(bindparam("rows", type_=JSONB))
 
 # Evaluation and test images are labelled without suggestions, so nothing is proposed for them;
@@ -49,12 +52,12 @@ ON CONFLICT (model_version_id, image_id) DO UPDATE SET
 _UPSERT_PROPOSALS = text("""
 INSERT INTO pseudo_label
     (id, created_at, project_id, image_id, label_id, model_version_id, value, confidence,
-     threshold, state)
+     threshold, has_heat_map, state)
 SELECT given.id, :at, image.project_id, image.id, given.label_id, :version_id, given.value,
-       given.confidence, given.threshold, 'pending'
+       given.confidence, given.threshold, given.has_heat_map, 'pending'
 FROM jsonb_to_recordset(:rows)
     AS given(id uuid, image_id uuid, label_id uuid, value text, confidence float8,
-             threshold float8)
+             threshold float8, has_heat_map boolean)
 JOIN image ON image.id = given.image_id AND image.project_id = :project_id
 JOIN label ON label.id = given.label_id AND label.archived_at IS NULL
 WHERE image.split = 'train' AND image.state = 'ready' AND image.deleted_at IS NULL
@@ -62,7 +65,8 @@ WHERE image.split = 'train' AND image.state = 'ready' AND image.deleted_at IS NU
     SELECT FROM image_label
     WHERE image_label.image_id = image.id AND image_label.label_id = given.label_id)
 ON CONFLICT (image_id, label_id) WHERE state = 'pending' DO UPDATE SET
-    value = excluded.value, confidence = excluded.confidence, threshold = excluded.threshold
+    value = excluded.value, confidence = excluded.confidence, threshold = excluded.threshold,
+    has_heat_map = excluded.has_heat_map
 RETURNING image_id, xmax = 0 AS is_new
 """).bindparams(bindparam("rows", type_=JSONB))
 
@@ -89,6 +93,8 @@ def upsert_predictions(
             "probabilities": [float(p) for p in row.probabilities],
             "contexts": [float(c) for c in row.contexts],
             "uncertainty": float(row.uncertainty),
+            "margin": float(row.margin),
+            "novelty": None if row.novelty is None else float(row.novelty),
         }
         for row in rows
     ]
@@ -110,6 +116,7 @@ def upsert_proposals(
             "value": row.value,
             "confidence": float(row.confidence),
             "threshold": float(row.threshold),
+            "has_heat_map": row.has_heat_map,
         }
         for row in rows
     ]
@@ -181,6 +188,40 @@ def is_waiting() -> ColumnElement[bool]:
 def find_visible(session: Session, project_id: UUID, pseudo_label_id: UUID) -> PseudoLabel | None:
     one = _by_ids(project_id, [pseudo_label_id])
     return session.scalar(one.where(is_assisted() | is_decided()))
+
+
+def with_heat_map(session: Session, image_id: UUID, label_id: UUID) -> PseudoLabel | None:
+    """The newest suggestion of a label that people may see and that has a map."""
+    explained = (
+        select(PseudoLabel)
+        .where(
+            PseudoLabel.image_id == image_id,
+            PseudoLabel.label_id == label_id,
+            PseudoLabel.has_heat_map,
+            is_assisted() | is_decided(),
+        )
+        .order_by(PseudoLabel.created_at.desc(), PseudoLabel.id.desc())
+        .limit(1)
+    )
+    return session.scalar(explained)
+
+
+def forget_heat_maps(
+    session: Session, image_ids: Collection[UUID], version_id: UUID
+) -> set[tuple[UUID, UUID]]:
+    """Let suggestions of other versions have none any more; returns (image, version) of those."""
+    forgotten = (
+        update(PseudoLabel)
+        .where(
+            _of_images(image_ids),
+            PseudoLabel.model_version_id != version_id,
+            PseudoLabel.has_heat_map,
+        )
+        .values(has_heat_map=False)
+        .returning(PseudoLabel.image_id, PseudoLabel.model_version_id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return {(row[0], row[1]) for row in session.execute(forgotten)}
 
 
 def pending_of_images(session: Session, image_ids: Collection[UUID]) -> list[PseudoLabel]:

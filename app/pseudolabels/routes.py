@@ -3,19 +3,20 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Query, Response
 
 from app.annotations import service as annotations
 from app.annotations.models import LabelValue
 from app.core.errors import BadRequest, Invalid, NotFound
-from app.core.http.deps import SessionDep
+from app.core.http.deps import IfNoneMatch, SessionDep, StoreDep
 from app.core.http.problems import responses
 from app.core.http.transactions import make_router
 from app.core.pagination import Page
 from app.identity.deps import CanRead
+from app.images import service as images
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
-from app.pseudolabels import service
+from app.pseudolabels import heat_maps, service
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.pseudolabels.repository import Filter
 from app.pseudolabels.schemas import (
@@ -94,10 +95,46 @@ def list_predictions(
             probabilities=dict(zip(columns, row.probabilities, strict=True)),
             contexts=row.contexts,
             uncertainty=row.uncertainty,
+            margin=row.margin,
+            novelty=row.novelty,
         )
         for row in found.rows
     ]
     return Page(items=items, next_cursor=found.next_cursor)
+
+
+@router.get(
+    "/images/{image_id}/heat-maps/{label}",
+    summary="Where the model sees a label that it suggests",
+    response_class=Response,
+    responses={
+        200: {"content": {heat_maps.MEDIA_TYPE: {}}, "description": "A grey PNG"},
+        304: {"description": "The copy you hold is current"},
+        **responses(NotFound),
+    },
+)
+def get_heat_map(
+    *,
+    project: ProjectDep,
+    image_id: UUID,
+    label: str,
+    session: SessionDep,
+    store: StoreDep,
+    principal: CanRead,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """At most 32 by 32 pixels over the whole photo, white where most speaks for the label. There
+    is none for photos that are reviewed without suggestions."""
+    image = images.get_image(session, project.id, image_id)
+    labels = projects.labels_by_key(session, project.id)
+    if label not in labels:
+        raise NotFound(f"This project has no label {label}.")
+    version_id, picture = service.get_heat_map(session, store, image, labels[label].id)
+    tag = f'"{version_id}-{labels[label].id}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if if_none_match is not None and tag in if_none_match:
+        return Response(status_code=304, headers=headers)
+    return Response(picture, media_type=heat_maps.MEDIA_TYPE, headers=headers)
 
 
 def filter_of(session: SessionDep, project_id: UUID, query: PseudoLabelQuery) -> Filter:

@@ -12,13 +12,16 @@ class PredictionRow:
     """One model version's view of one image.
 
     `probabilities` has shape (labels,) in the version's label order and is calibrated;
-    `contexts` has shape (groups,); `uncertainty` is higher where a person's look is worth more.
+    `contexts` has shape (groups,). `uncertainty` and `novelty` are higher where a person's look
+    is worth more, `margin` is lower there; `novelty` is None for a version that cannot tell.
     """
 
     image_id: UUID
     probabilities: Sequence[float]
     contexts: Sequence[float]
     uncertainty: float
+    margin: float
+    novelty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,4 @@ class Proposal:
     value: LabelValue
     confidence: float
     threshold: float
+    has_heat_map: bool = False

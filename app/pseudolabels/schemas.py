@@ -67,4 +67,9 @@ class PredictionOut(BaseModel):
         description="Calibrated, by label key.", examples=[{"scratch": 0.91, "dent": 0.02}]
     )
     contexts: list[float] = Field(description="How much it belongs to each context group.")
-    uncertainty: float = Field(description="Higher where a person's look is worth more.")
+    uncertainty: float = Field(description="Mean entropy of the labels in bits, 0 to 1.")
+    margin: float = Field(description="Least distance of a probability to 0.5, 0 to 0.5.")
+    novelty: float | None = Field(
+        description="Distance to the nearest labelled photo, 0 to 1; above 0.5 it is unlike what "
+        "is labelled. Null for versions that kept nothing to compare with."
+    )

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 from app.core.clock import now
 from app.core.errors import NotFound
 from app.core.pagination import Slice
+from app.core.storage import ObjectStore
 from app.images import queue as image_queue
 from app.images.models import Image, Split
+from app.images.queue import Priority
 from app.projects import service as projects
 from app.projects.models import Counter, Project
-from app.pseudolabels import repository
+from app.pseudolabels import heat_maps, repository
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
 from app.pseudolabels.repository import Filter
 from app.pseudolabels.rows import PredictionRow, Proposal
@@ -46,13 +48,16 @@ def store_predictions(
 ) -> None:
     """Keep one version's predictions, replacing its earlier ones of the same images.
 
-    The live version's uncertainty also becomes the images' place in the review queue.
+    The live version's scores also become the images' place in the review queue.
     """
     repository.upsert_predictions(
         session, project_id=version.project_id, version_id=version.id, rows=rows
     )
     if version.state == ModelState.LIVE:
-        image_queue.set_priorities(session, {row.image_id: row.uncertainty for row in rows})
+        image_queue.set_priorities(
+            session,
+            {row.image_id: Priority(row.uncertainty, row.margin, row.novelty) for row in rows},
+        )
 
 
 def propose(
@@ -121,6 +126,30 @@ def get_pseudo_label(session: Session, project_id: UUID, pseudo_label_id: UUID) 
     if pseudo_label is None:
         raise NotFound("This project has no such pseudo-label.")
     return pseudo_label
+
+
+def get_heat_map(
+    session: Session, store: ObjectStore, image: Image, label_id: UUID
+) -> tuple[UUID, bytes]:
+    """The version that suggests the label, and where it sees it, as a PNG.
+
+    Raises `NotFound` also for an undecided suggestion about a control image.
+    """
+    explained = repository.with_heat_map(session, image.id, label_id)
+    if explained is not None:
+        version_id = explained.model_version_id
+        picture = heat_maps.read(store, image.id, version_id, label_id)
+        if picture is not None:
+            return version_id, picture
+    raise NotFound("No suggestion of this label on this image has a heat map.")
+
+
+def forget_heat_maps(
+    session: Session, image_ids: Collection[UUID], version: ModelVersion
+) -> set[tuple[UUID, UUID]]:
+    """Let only this version explain these images; returns the (image, version) whose maps may be
+    deleted after the commit."""
+    return repository.forget_heat_maps(session, image_ids, version.id)
 
 
 def get_many(

@@ -30,7 +30,11 @@ class Purpose(StrEnum):
 
 
 class QueueOrder(StrEnum):
+    """Least sure on the whole, closest call on one label, least like what is labelled, ..."""
+
     UNCERTAINTY = "uncertainty"
+    MARGIN = "margin"
+    NOVELTY = "novelty"
     NEWEST = "newest"
     LOT = "lot"
     LABEL = "label"

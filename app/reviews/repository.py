@@ -122,6 +122,10 @@ def _ordered(statement: Select[Any], pool: Pool) -> Select[Any]:
         # Downwards, so that labelling from scratch does not eat up the control images.
         return statement.order_by(Image.arm_draw.desc())
     match pool.order:
+        case QueueOrder.MARGIN:
+            return statement.order_by(Image.margin, Image.id)
+        case QueueOrder.NOVELTY:
+            return statement.order_by(Image.novelty.desc().nulls_last(), Image.id)
         case QueueOrder.NEWEST:
             return statement.order_by(Image.created_at.desc(), Image.id.desc())
         case QueueOrder.LOT:

@@ -288,10 +288,11 @@ def _wish(session: SessionDep, project: Project, body: LeaseIn) -> Wish:
 
 def _describe(session: SessionDep, project: Project, held: list[Held]) -> LeasesOut:
     keys = annotations.label_keys(session, project.id)
-    return LeasesOut(items=[_lease(item, keys) for item in held])
+    images = f"/api/v1/projects/{project.slug}/images"
+    return LeasesOut(items=[_lease(item, keys, f"{images}/{item.image.id}") for item in held])
 
 
-def _lease(held: Held, keys: dict[UUID, str]) -> LeaseOut:
+def _lease(held: Held, keys: dict[UUID, str], address: str) -> LeaseOut:
     lease, image = held.lease, held.image
     return LeaseOut(
         image_id=image.id,
@@ -306,19 +307,21 @@ def _lease(held: Held, keys: dict[UUID, str]) -> LeaseOut:
         model_version_id=lease.model_version_id,
         leased_at=lease.leased_at,
         expires_at=lease.expires_at,
-        suggestions=[_suggestion(row, keys) for row in held.suggestions],
+        suggestions=[_suggestion(row, keys, address) for row in held.suggestions],
         known={keys[label_id]: value for label_id, value in held.known.items()},
         draft=held.draft,
     )
 
 
-def _suggestion(row: PseudoLabel, keys: dict[UUID, str]) -> SuggestionOut:
+def _suggestion(row: PseudoLabel, keys: dict[UUID, str], address: str) -> SuggestionOut:
+    label = keys[row.label_id]
     return SuggestionOut(
         id=row.id,
-        label=keys[row.label_id],
+        label=label,
         value=LabelValue(row.value),
         confidence=row.confidence,
         threshold=row.threshold,
+        heat_map=f"{address}/heat-maps/{label}" if row.has_heat_map else None,
     )
 
 

@@ -30,7 +30,12 @@ class LeaseIn(Strict):
         Purpose.REVIEW,
         description="`annotate` serves evaluation and random images, without suggestions.",
     )
-    order: QueueOrder = Field(QueueOrder.UNCERTAINTY, description="Order of the assisted images.")
+    order: QueueOrder = Field(
+        QueueOrder.UNCERTAINTY,
+        description="Order of the assisted images. `uncertainty`: highest mean entropy first; "
+        "`margin`: closest call on any label first; `novelty`: least like the labelled photos "
+        "first. Control images come in random order, whatever is asked for.",
+    )
     label: str | None = Field(None, description="Only images with an open suggestion of it.")
     lot: str | None = Field(None, description="Only images of this lot.")
     image_ids: list[UUID] | None = Field(
@@ -46,6 +51,10 @@ class SuggestionOut(BaseModel):
     value: LabelValue
     confidence: float = Field(examples=[0.97])
     threshold: float = Field(examples=[0.9])
+    heat_map: str | None = Field(
+        description="Address of a grey PNG: where the model sees the label.",
+        examples=["/api/v1/projects/parts/images/0198c3f2-…/heat-maps/scratch"],
+    )
 
 
 class LeaseOut(BaseModel):

@@ -29,6 +29,15 @@ class Bar:
     value: float
 
 
+@dataclass(frozen=True)
+class Dot:
+    """One bin of a reliability diagram, in the chart's own units; its area grows with its count."""
+
+    x: float
+    y: float
+    radius: float
+
+
 def figure(given: Any) -> Figure | None:
     """A figure from what services write: a number, a mapping or an object with its interval."""
     if given is None:
@@ -56,4 +65,22 @@ def columns(
             value=value,
         )
         for index, (label, value) in enumerate(points)
+    ]
+
+
+def reliability_dots(
+    bins: Sequence[Mapping[str, float]], *, size: float, largest: float = 9.0
+) -> list[Dot]:
+    """Confidence to the right and frequency upwards, both 0 to 1, in a square of `size`.
+
+    The fullest bin has the radius `largest`; the emptiest can still be seen.
+    """
+    fullest = max((one["count"] for one in bins), default=1)
+    return [
+        Dot(
+            x=size * one["confidence"],
+            y=size * (1 - one["frequency"]),
+            radius=max(largest * (one["count"] / fullest) ** 0.5, 2.5),
+        )
+        for one in bins
     ]

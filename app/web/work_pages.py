@@ -77,6 +77,8 @@ def desk_messages(language: Language, purpose: Purpose) -> dict[str, Any]:
         "undone": _("Taken back"),
         "unsent": _("{count} not sent yet; trying again"),
         "seconds": _("{seconds} s"),
+        "heat": _("Where the model sees: {label}"),
+        "no_heat": _("No heat map: the model suggests no label as present here."),
         "taken_by_other": _("Somebody else has finished this photo, or holds it."),
         "no_label": _("no label"),
         "values": {"present": _("Present"), "unsure": _("Unsure"), "absent": _("Absent")},

@@ -115,3 +115,28 @@ def test_the_clock_stops_when_nobody_works(desk):
         }"""
     )
     assert seconds == [80, 85]
+
+
+def test_a_suggestion_shows_where_it_was_seen(desk):
+    heat, chip = desk.locator("#heat"), desk.locator(".chip[data-label=scratch]")
+    expect(heat).to_be_hidden()
+    desk.keyboard.press("h")
+    expect(heat).to_be_visible()
+    expect(chip).to_have_attribute("data-explained", "")
+    expect(desk.locator("#status")).to_have_text("Where the model sees: Scratch")
+    opacity = """([x, y]) => {
+        const map = document.querySelector("#heat").getContext("2d");
+        return map.getImageData(x, y, 1, 1).data[3];
+    }"""
+    assert desk.evaluate(opacity, [3, 3]) > 100
+    assert desk.evaluate(opacity, [12, 12]) == 0
+    box, photo_box = heat.bounding_box(), desk.locator("#photo").bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(160 / 120, abs=0.02)
+    assert box["x"] >= photo_box["x"]
+    assert box["y"] + box["height"] <= photo_box["y"] + photo_box["height"] + 1
+    desk.keyboard.press("h")
+    expect(heat).to_be_hidden()
+    desk.keyboard.press("h")
+    expect(heat).to_be_visible()
+    desk.keyboard.press("Enter")
+    expect(heat).to_be_hidden()

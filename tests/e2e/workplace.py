@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw
 from playwright.sync_api import FilePayload
@@ -21,11 +22,13 @@ from app.images import service as images
 from app.images.models import Image, ImageState
 from app.projects import service as projects
 from app.projects.models import Label, Project
+from app.pseudolabels import heat_maps
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow, Proposal
 from app.reviews.models import ReviewLease
 from tests.factories import make_label, make_version
 from worker.imaging.decode import decode
+from worker.learning.explanation import png
 from worker.tasks.ingest import find_out, store_renditions
 
 EMAIL, PASSWORD = "inspector@example.com", "correct horse battery staple"
@@ -92,14 +95,22 @@ class Workplace:
                 images.mark_ready(session, project, image.id, find_out(found))
 
     def suggest(self, slug: str, confidence: float = 0.93) -> int:
-        """A live model suggests `scratch` on every photo that nobody labelled; returns how many."""
+        """A live model suggests `scratch` on every photo that nobody labelled, seen in the upper
+        left; returns how many."""
+        heat = np.zeros((16, 16), dtype=np.uint8)
+        heat[2:6, 2:6] = 255
+        store = make_store(self.settings)
         with transaction(self.sessions) as session:
             project = projects.get_project(session, slug)
             labels = projects.list_labels(session, project.id)
             version = make_version(session, project, [label.id for label in labels])
             waiting = [i for i in session.scalars(select(Image)) if i.reviewed_at is None]
-            seen = [PredictionRow(i.id, [confidence] * len(labels), [1.0], 0.5) for i in waiting]
+            seen = [
+                PredictionRow(i.id, [confidence] * len(labels), [1.0], 0.5, 0.25) for i in waiting
+            ]
             pseudolabels.store_predictions(session, version=version, rows=seen)
+            for image in waiting:
+                heat_maps.write(store, image.id, version.id, {labels[0].id: png(heat)})
             asked = _proposals(waiting, labels[0], confidence)
             return pseudolabels.propose(session, version=version, rows=asked)
 
@@ -122,4 +133,7 @@ class Workplace:
 
 
 def _proposals(waiting: Sequence[Image], label: Label, confidence: float) -> list[Proposal]:
-    return [Proposal(i.id, label.id, LabelValue.PRESENT, confidence, 0.8) for i in waiting]
+    return [
+        Proposal(i.id, label.id, LabelValue.PRESENT, confidence, 0.8, has_heat_map=True)
+        for i in waiting
+    ]

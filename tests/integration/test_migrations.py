@@ -7,11 +7,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.orm import Session
 
 from app.core import migrate
 from app.core.db import Base, make_engine
 from app.core.errors import Unavailable
 from app.main import create_app
+from app.pseudolabels import service as pseudolabels
+from app.pseudolabels.rows import PredictionRow
+from tests.factories import make_images, make_project, make_version
 
 
 def test_there_is_one_head():
@@ -40,6 +44,31 @@ def test_round_trip_with_rows_present(engine: Engine, database_url: str):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert context.get_current_revision() == migrate.head()
+
+
+def test_margins_are_filled_in_where_predictions_are_present(
+    session: Session, engine: Engine, database_url: str
+):
+    project = make_project(session)
+    version = make_version(session, project, [])
+    photos = make_images(session, project, 2)
+    for photo, probabilities in zip(photos, ([0.9, 0.3], []), strict=True):
+        row = PredictionRow(photo.id, probabilities, [1.0], 0.5, 0.0, novelty=0.7)
+        pseudolabels.store_predictions(session, version=version, rows=[row])
+    session.commit()
+    migrate.downgrade(database_url, "0002")
+    migrate.upgrade(database_url)
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT prediction.margin, image.margin AS of_image, prediction.novelty "
+                "FROM prediction JOIN image ON image.id = image_id ORDER BY margin"
+            )
+        )
+        (filled, empty) = rows.all()
+    assert filled.margin == pytest.approx(0.2)
+    assert filled.of_image == filled.margin
+    assert (empty.margin, filled.novelty, empty.novelty) == (0.5, None, None)
 
 
 def test_upgrade_twice_changes_nothing(database_url: str):

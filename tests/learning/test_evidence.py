@@ -39,3 +39,23 @@ def test_promises_rest_on_fresh_labels_alone():
     assert without.promises == {}
     assert without.calibration == made.calibration
     assert without.thresholds == made.thresholds
+
+
+def test_calibration_is_shown_before_and_after():
+    """Scores that are five times too sure: the diagram says so, and that calibration mends it."""
+    rng = np.random.default_rng(4)
+    honest = rng.normal(0, 1.5, (2_000, 1))
+    labels = (rng.random(honest.shape) < expit(honest)).astype(np.int8)
+    metrics = judge(Evidence(5 * honest, labels), None, ["one"], cross_fitted=True).metrics
+    before, after = metrics["reliability"]["before"], metrics["reliability"]["after"]
+    assert before["ece"] > 0.1
+    assert after["ece"] < 0.03
+    assert after["ece"] == metrics["ece"]
+    for diagram in (before, after):
+        bins = diagram["bins"]
+        assert sum(one["count"] for one in bins) == 2_000
+        assert all(one["low"] <= one["confidence"] <= one["high"] for one in bins)
+        spread = sum(one["count"] * abs(one["confidence"] - one["frequency"]) for one in bins)
+        assert np.isclose(spread / 2_000, diagram["ece"])
+    sure = before["bins"][-1]
+    assert sure["confidence"] - sure["frequency"] > 0.05

@@ -62,7 +62,8 @@ def test_contributions_add_up_to_the_score():
 def test_fine_maps_are_pooled_and_keep_their_peak():
     torch.manual_seed(0)
     classifier = Classifier(backbone(), Aligner(torch.randn(2, 128), 1)).eval()
-    maps = heat_maps(classifier, torch.rand(1, 3, 40 * 8, 40 * 8))
+    tokens = classifier.encode(torch.rand(1, 3, 40 * 8, 40 * 8)).tokens
+    maps = heat_maps(classifier.head, tokens)
     assert maps.values.shape == (1, 2, 32, 32)
     assert (maps.values.max(axis=(2, 3)) == 255).all()
 
@@ -80,7 +81,21 @@ def test_a_map_is_stored_as_a_small_png(predictor):
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(stored))), heat)
 
 
+def test_maps_come_with_the_prediction_from_one_pass(predictor, monkeypatch):
+    photos = [photo(np.array([1, 1, 0]), 5), photo(np.array([0, 0, 1]), 6)]
+    passes = []
+    encode = predictor.classifier.encode
+    monkeypatch.setattr(
+        predictor.classifier, "encode", lambda pixels: passes.append(1) or encode(pixels)
+    )
+    look, tokens = predictor.look_with_tokens(photos)
+    assert len(passes) == predictor.card.views
+    maps = heat_maps(predictor.classifier.head, tokens)
+    assert (maps.values == predictor.explain(photos).values).all()
+    assert (look.logits == predictor.look(photos).logits).all()
+
+
 def test_a_head_without_places_is_refused():
     head = GlobalHead(torch.randn(3, 128))
     with pytest.raises(TypeError, match="GlobalHead"):
-        heat_maps(Classifier(backbone(), head), torch.rand(1, 3, SIDE, SIDE))
+        heat_maps(head, torch.rand(1, 36, 128))

@@ -35,6 +35,8 @@ def test_shapes_and_ranges(model):
     assert seen.context.shape == (8, model.card.contexts.count)
     assert seen.uncertainty.shape == (8,)
     assert ((seen.uncertainty >= 0) & (seen.uncertainty <= 1)).all()
+    assert ((seen.margin >= 0) & (seen.margin <= 0.5)).all()
+    assert (seen.margin <= np.abs(seen.probabilities[:, 0] - 0.5)).all()
     assert np.linalg.norm(seen.embedding, axis=1) == pytest.approx(np.ones(8), abs=1e-4)
 
 

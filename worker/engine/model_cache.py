@@ -20,6 +20,7 @@ from worker.engine.device import device_name
 from worker.engine.feature_store import FeatureStore, tokens_folder
 from worker.learning.backbone import Backbone, load_backbone
 from worker.learning.card import ModelCard
+from worker.learning.novelty import NOVELTY, Novelty
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
 from worker.learning.sources import WeightsMissing
 
@@ -47,6 +48,11 @@ class ModelCache:
         """The model whose files lie under `prefix`. Raises `WeightsMissing`."""
         return _kept(self._predictors, version_id, lambda: self._load(store, version_id, prefix))
 
+    def novelty(self, store: ObjectStore, version_id: UUID, prefix: str) -> Novelty | None:
+        """What is known of the version's labelled photos; None where nothing was kept."""
+        path = self._local_copy(store, version_id, prefix) / NOVELTY
+        return Novelty.load(path) if path.exists() else None
+
     def _load(self, store: ObjectStore, version_id: UUID, prefix: str) -> Predictor:
         folder = self._local_copy(store, version_id, prefix)
         card = ModelCard.read(folder / CARD)
@@ -69,8 +75,9 @@ class ModelCache:
         part.mkdir(parents=True)
         try:
             for name in (WEIGHTS, CARD):
-                with (part / name).open("wb") as file:
-                    file.writelines(store.stream(f"{prefix}/{name}"))
+                _fetch(store, f"{prefix}/{name}", part / name)
+            if store.size(f"{prefix}/{NOVELTY}") is not None:
+                _fetch(store, f"{prefix}/{NOVELTY}", part / NOVELTY)
             part.rename(folder)
         except NotFound as error:
             raise WeightsMissing("the model's files are gone from the store") from error
@@ -85,6 +92,11 @@ class ModelCache:
         for old in copies[LOCAL_COPIES:]:
             if old != keep:
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _fetch(store: ObjectStore, key: str, path: Path) -> None:
+    with path.open("wb") as file:
+        file.writelines(store.stream(key))
 
 
 def _kept(cache: OrderedDict[Key, Value], key: Key, make: Callable[[], Value]) -> Value:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from app.annotations.models import LabelValue
@@ -26,9 +27,10 @@ from app.pseudolabels.rows import PredictionRow, Proposal
 from app.training import service as training
 from app.training.models import ModelState, ModelVersion
 from worker.base_task import ChunkRun, Chunks, JobRun
+from worker.engine import explaining
 from worker.engine.alive import kept_alive
 from worker.engine.device import use_threads
-from worker.engine.looking import Looker
+from worker.engine.looking import Looker, Pictures
 from worker.engine.model_cache import shared_models, shared_tokens
 from worker.engine.photos import PhotoReader
 from worker.learning.predictor import Predictions, Predictor
@@ -73,25 +75,35 @@ def look(run: ChunkRun) -> dict[str, Any]:
     with run.sessions() as session:
         version = training.get_version(session, run.project_id, payload.model_version_id)
         photos = _photos(session, run)
+        wanted = explaining.open_to_people(session, version, photos)
+        wanted &= _may_propose(session, version)
     if not photos:
         return {"images": 0, "pseudo_labels": 0}
     predictor = _predictor(run, version)
-    seen = _look(run, predictor, [photo.sha256 for photo in photos])
+    seen, pictures = _look(run, predictor, photos, wanted)
+    explaining.keep(run, version, photos, pictures)
+    novelty = _novelty(run, version, seen)
     proposed = 0
+    forgotten: set[tuple[UUID, UUID]] = set()
     with run.transaction() as session:
         version = training.get_version(session, run.project_id, version.id)
         # Held in the order of their ids before anything is written, as every other writer does.
         image_queue.lock(session, run.project_id, [photo.id for photo in photos])
         pseudolabels.store_predictions(
-            session, version=version, rows=_prediction_rows(photos, seen)
+            session, version=version, rows=_prediction_rows(photos, seen, novelty)
         )
         if _may_propose(session, version):
+            looked_at = [photo.id for photo in photos]
+            forgotten = pseudolabels.forget_heat_maps(session, looked_at, version)
             proposed = pseudolabels.propose(
                 session,
                 version=version,
-                rows=_proposals(session, version, photos, seen, predictor.card.thresholds),
-                image_ids=[photo.id for photo in photos],
+                rows=_proposals(
+                    session, version, photos, seen, pictures, predictor.card.thresholds
+                ),
+                image_ids=looked_at,
             )
+    explaining.delete(run.store, forgotten)
     return {"images": len(photos), "pseudo_labels": proposed}
 
 
@@ -122,27 +134,45 @@ def _predictor(run: ChunkRun, version: ModelVersion) -> Predictor:
         ) from error
 
 
-def _look(run: ChunkRun, predictor: Predictor, contents: list[str]) -> Predictions:
-    photos = PhotoReader(run.store, run.settings.image_max_pixels, predictor.card.resolution)
-    looker = Looker(predictor, photos, shared_tokens(run.settings))
+def _look(
+    run: ChunkRun, predictor: Predictor, photos: Sequence[Image], wanted: NDArray[np.bool_]
+) -> tuple[Predictions, list[Pictures]]:
+    reader = PhotoReader(run.store, run.settings.image_max_pixels, predictor.card.resolution)
+    looker = Looker(predictor, reader, shared_tokens(run.settings))
+    contents = [photo.sha256 for photo in photos]
+    thresholds = predictor.card.thresholds
 
     def before_batch(share: float) -> None:
         run.ensure_not_stopped()
         run.report(share)
 
     try:
-        return looker.look(contents, before_batch=before_batch)
+        return looker.look_and_explain(contents, thresholds, wanted, before_batch=before_batch)
     except NotFound as error:
         raise PhotoGone(error.detail) from error
 
 
-def _prediction_rows(photos: Sequence[Image], seen: Predictions) -> list[PredictionRow]:
+def _novelty(run: ChunkRun, version: ModelVersion, seen: Predictions) -> list[float | None]:
+    """How unlike the version's labelled photos each photo is; None if it kept none of them."""
+    models = shared_models(run.settings.data_dir)
+    measure = models.novelty(run.store, version.id, version.weights_prefix)
+    if measure is None:
+        return [None] * len(seen.embedding)
+    return list(measure(seen.embedding).tolist())
+
+
+def _prediction_rows(
+    photos: Sequence[Image], seen: Predictions, novelty: Sequence[float | None]
+) -> list[PredictionRow]:
+    margin = seen.margin
     return [
         PredictionRow(
             image_id=photo.id,
             probabilities=seen.probabilities[row].tolist(),
             contexts=seen.context[row].tolist(),
             uncertainty=float(seen.uncertainty[row]),
+            margin=float(margin[row]),
+            novelty=novelty[row],
         )
         for row, photo in enumerate(photos)
     ]
@@ -158,6 +188,7 @@ def _proposals(
     version: ModelVersion,
     photos: Sequence[Image],
     seen: Predictions,
+    pictures: Sequence[Pictures],
     thresholds: Thresholds,
 ) -> list[Proposal]:
     """One for each label of each photo that is likely enough, present or absent."""
@@ -171,6 +202,7 @@ def _proposals(
             value=LabelValue.ABSENT if is_absent else LabelValue.PRESENT,
             confidence=float(pseudo.confidence[row, column]),
             threshold=1 - thresholds.absent[column] if is_absent else thresholds.present[column],
+            has_heat_map=column in pictures[row],
         )
         for row, column in np.argwhere(pseudo.value != NONE).tolist()
         if label_ids[column] in active

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,7 @@ from worker.learning import dataset
 from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
 from worker.learning.dataset import TrainingSet
+from worker.learning.novelty import NOVELTY, Novelty, draw_references
 from worker.learning.plan import Mode, TrainingConfig, usual_resolution
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
 from worker.learning.progress import Progress, Stage, Stopped
@@ -220,8 +222,9 @@ def examined(run: JobRun, model: TrainedModel, snapshot: Snapshot, settled: Sett
     run.report(LEARNING_SHARE, JobStage.SAVE)
     folder = run.workdir / "model"
     model.save(folder)
-    for file in (WEIGHTS, CARD):
-        run.store.put_file(f"{run.blob_prefix}/{file}", folder / file)
+    keep_references(run, model.predictor(), snapshot, folder / NOVELTY)
+    for file in (path for path in folder.iterdir() if path.name in (WEIGHTS, CARD, NOVELTY)):
+        run.store.put_file(f"{run.blob_prefix}/{file.name}", file)
     run.report(LEARNING_SHARE, JobStage.COMPARE)
     label_ids = [label.id for label in snapshot.labels]
     candidate = Scored(None, label_ids, _scores(run, model.predictor(), snapshot))
@@ -234,6 +237,18 @@ def examined(run: JobRun, model: TrainedModel, snapshot: Snapshot, settled: Sett
         metrics=version_metrics(card["metrics"], candidate, snapshot),
         gate=_gate(run, candidate, snapshot, settled),
     )
+
+
+def keep_references(run: JobRun, predictor: Predictor, snapshot: Snapshot, path: Path) -> None:
+    """What the version sees on labelled photos: what it is told later is new is unlike these."""
+    labeled = [row.sha256 for row in snapshot.rows if row.is_labeled]
+    rows = draw_references(len(labeled), predictor.card.config["seed"])
+    if len(rows) > 1:
+        looker = _looker(run, predictor)
+        seen = looker.look(
+            [labeled[row] for row in rows], before_batch=lambda _: run.ensure_not_stopped()
+        )
+        Novelty.fit(seen.embedding).save(path)
 
 
 def _gate(run: JobRun, candidate: Scored, snapshot: Snapshot, settled: Settled) -> dict[str, Any]:
@@ -257,6 +272,9 @@ def _scores(run: JobRun, predictor: Predictor, snapshot: Snapshot) -> Scores:
     contents, _ = evaluation_set(snapshot)
     if not contents:
         return np.zeros((0, len(predictor.card.labels)))
-    photos = _photos(run, predictor.card.resolution)
-    looker = Looker(predictor, photos, shared_tokens(run.settings))
+    looker = _looker(run, predictor)
     return looker.look(contents, before_batch=lambda _: run.ensure_not_stopped()).probabilities
+
+
+def _looker(run: JobRun, predictor: Predictor) -> Looker:
+    return Looker(predictor, _photos(run, predictor.card.resolution), shared_tokens(run.settings))

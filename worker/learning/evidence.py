@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from worker.learning.acceptance import promise
 from worker.learning.calibration import (
@@ -18,7 +19,7 @@ from worker.learning.calibration import (
     has_evidence,
 )
 from worker.learning.card import metrics_json
-from worker.learning.metrics import evaluate
+from worker.learning.metrics import evaluate, reliability_diagram
 from worker.learning.thresholds import ABSENT, PRESENT, Thresholds, precision_thresholds
 
 Scores = NDArray[np.float64]
@@ -93,10 +94,13 @@ def judge(
         unseen = np.concatenate([unseen, calibration(fresh.logits)])
     evaluation = evaluate(calibration(whole.logits), whole.labels, unseen=unseen)
     enough = [has_evidence(column) for column in whole.labels.T]
+    before = reliability_diagram(np.asarray(expit(whole.logits)), whole.labels)
+    after = reliability_diagram(unseen, whole.labels)
+    diagrams = {"before": asdict(before), "after": asdict(after)}
     return Judgement(
         calibration,
         precision_thresholds(probabilities, evidence.labels),
-        metrics_json(evaluation, keys, source, enough),
+        {**metrics_json(evaluation, keys, source, enough), "reliability": diagrams},
         {} if fresh is None else promises(calibration(fresh.logits), fresh.labels, keys),
     )
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worker.learning.aligner import Aligner, Classifier
+from worker.learning.aligner import Aligner
 
 # Finer maps are pooled: 1,024 bytes a map at most, and no place larger than a person notices.
 MOST_PLACES = 32
@@ -56,15 +56,14 @@ def png(heat: NDArray[np.uint8]) -> bytes:
 
 
 @torch.inference_mode()
-def heat_maps(classifier: Classifier, pixels: Tensor, basis: Basis = Basis.BOTH) -> HeatMaps:
-    """Maps of every label for (B, 3, S, S) in 0..1.
+def heat_maps(head: nn.Module, tokens: Tensor, basis: Basis = Basis.BOTH) -> HeatMaps:
+    """Maps of every label for the patch tokens (B, L, D) of whole photos.
 
     Raises `TypeError` for a head that does not look for each label by itself.
     """
-    head = classifier.head
     if not isinstance(head, Aligner):
         raise TypeError(f"{type(head).__name__} does not look for labels one by one")
-    strength = contributions(head, classifier.encode(pixels).tokens, basis)  # (B, K, L)
+    strength = contributions(head, tokens, basis)  # (B, K, L)
     side = math.isqrt(strength.shape[-1])
     maps = strength.unflatten(-1, (side, side))
     if side > MOST_PLACES:

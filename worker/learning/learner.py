@@ -147,7 +147,11 @@ def see(
     if not isinstance(batch, Tensor):
         alignment: Alignment = model(batch)
         return alignment
-    seen: list[Alignment] = [model(view) for view in plain_views(batch, orientations, views)]
+    return averaged([model(view) for view in plain_views(batch, orientations, views)])
+
+
+def averaged(seen: list[Alignment]) -> Alignment:
+    """Mean logits of several views of the same photos; the features are those of the first."""
     first, share = seen[0], 1 / len(seen)
     return replace(
         first,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.learning.calibration import expected_calibration_error
+from worker.learning.calibration import expected_calibration_error, reliability
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -23,6 +23,29 @@ class Figure:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers whose probability lies in `low` to `high`: how many, their mean probability, and the
+    share of them that is really present."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    frequency: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram (Guo et al., ICML 2017): on the diagonal, confidence is frequency.
+
+    `ece` is the mean distance from it, each bin weighing as many answers as it holds.
+    """
+
+    ece: float
+    bins: tuple[Bin, ...]
 
 
 @dataclass(frozen=True)
@@ -129,6 +152,25 @@ def evaluate(
         cf1=figure(lambda row: class_f1(called[row], labels[row])),
         of1=figure(lambda row: overall_f1(called[row], labels[row])),
         ece=expected_calibration_error(probabilities if unseen is None else unseen, labels),
+    )
+
+
+def reliability_diagram(probabilities: Scores, labels: Labels, *, bins: int = 15) -> Reliability:
+    """Confidence against frequency of the known cells of (N, K), without empty bins."""
+    known = labels >= 0
+    count, confidence, positives = reliability(probabilities[known], labels[known] == 1, bins)
+    return Reliability(
+        ece=expected_calibration_error(probabilities, labels, bins=bins),
+        bins=tuple(
+            Bin(
+                low=k / bins,
+                high=(k + 1) / bins,
+                count=int(count[k]),
+                confidence=float(confidence[k] / count[k]),
+                frequency=float(positives[k] / count[k]),
+            )
+            for k in np.flatnonzero(count).tolist()
+        ),
     )
 
 

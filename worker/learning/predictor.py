@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch import Tensor, nn
+from torch import Tensor
 
 from worker.learning import checkpoint
 from worker.learning.adapters import adapted, adapter_state, frozen_state
-from worker.learning.aligner import Aligner, Classifier
+from worker.learning.aligner import Aligner, Alignment, Classifier
+from worker.learning.augment import plain_views
 from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, untrained
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
-from worker.learning.learner import LOOK_BATCH, Look, see
+from worker.learning.learner import LOOK_BATCH, Look, averaged
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
 
@@ -39,6 +40,14 @@ class Predictions:
     context: Scores
     uncertainty: Scores
     embedding: NDArray[np.float32]
+
+    @property
+    def margin(self) -> Scores:
+        """How far the least clear label is from even odds: (N,) in 0..0.5, 0 the closest call.
+
+        Margin sampling (Scheffer et al., IDA 2001) for yes-or-no answers: min_k |p_k - 1/2|.
+        """
+        return np.asarray(np.abs(self.probabilities - 0.5).min(axis=1))
 
     def pseudo_labels(self, thresholds: Thresholds) -> PseudoLabels:
         return select(self.probabilities, thresholds)
@@ -103,24 +112,39 @@ class Predictor:
         """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features."""
         return predictions(self.look(photos), self.card)
 
-    @torch.inference_mode()
     def look(self, photos: Sequence[Pixels] | ImageFeatures) -> Look:
         """What the model sees, before calibration."""
-        model: nn.Module = self.classifier
-        views, orientations = self.card.views, self.card.orientations
-        batches: list[Tensor | ImageFeatures] = (
-            [photos] if isinstance(photos, ImageFeatures) else list(self._batches(photos))
-        )
-        seen = [see(model, batch, views, orientations) for batch in batches]
-        return Look(
-            logits=_array([one.logits for one in seen]),
-            context_logits=_array([one.context_logits for one in seen]),
-            embedding=_array([one.pooled for one in seen]).astype(np.float32),
-        )
+        return self.look_with_tokens(photos)[0]
 
+    @torch.inference_mode()
+    def look_with_tokens(self, photos: Sequence[Pixels] | ImageFeatures) -> tuple[Look, Tensor]:
+        """The same with the patch tokens (N, L, D) that heat maps are made of."""
+        if isinstance(photos, ImageFeatures):
+            seen = [(self.classifier(photos), photos.tokens)]
+        else:
+            seen = [self._see(batch) for batch in self._batches(photos)]
+        alignments, tokens = zip(*seen, strict=True)
+        look = Look(
+            logits=_array([one.logits for one in alignments]),
+            context_logits=_array([one.context_logits for one in alignments]),
+            embedding=_array([one.pooled for one in alignments]).astype(np.float32),
+        )
+        return look, torch.cat(tokens)
+
+    def _see(self, pixels: Tensor) -> tuple[Alignment, Tensor]:
+        """A batch averaged over its views, and the tokens of the plain one."""
+        plain, *others = plain_views(pixels, self.card.orientations, self.card.views)
+        features = self.classifier.encode(plain)
+        seen = [self.classifier(view) for view in (features, *others)]
+        return averaged(seen), features.tokens
+
+    @torch.inference_mode()
     def explain(self, photos: Sequence[Pixels], basis: Basis = Basis.BOTH) -> HeatMaps:
         """Where each label is seen on photos of any size; maps cover the whole photo."""
-        maps = [heat_maps(self.classifier, batch, basis) for batch in self._batches(photos)]
+        maps = [
+            heat_maps(self.classifier.head, self.classifier.encode(batch).tokens, basis)
+            for batch in self._batches(photos)
+        ]
         return HeatMaps(np.concatenate([part.values for part in maps]))
 
     def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:

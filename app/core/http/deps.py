@@ -32,6 +32,7 @@ StoreDep = Annotated[Blobs, Depends(get_store)]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows per page.")]
 IfMatch = Annotated[str | None, Header(description="The ETag that was read before this edit.")]
+IfNoneMatch = Annotated[str | None, Header(description="The ETag of the copy you hold.")]
 
 
 def etag(version: int) -> str:

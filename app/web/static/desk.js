@@ -5,6 +5,7 @@
 
 import { call, create, Problem } from "./api.js";
 import { ActiveClock } from "./clock.js";
+import { HeatOverlay } from "./heat.js";
 
 const AHEAD = 6;
 const HEARTBEAT_MS = 60_000;
@@ -17,10 +18,12 @@ const config = JSON.parse(byId("desk").dataset.config);
 const reviews = `/projects/${config.slug}/reviews`;
 const text = config.messages;
 const clock = new ActiveClock();
+const overlay = new HeatOverlay(byId("heat"), byId("photo"));
 
 const desk = {
   waiting: [], // leases we hold, the first one on the screen
   values: {},
+  heat: 0, // which of the photo's heat maps is shown: 0 none, then the first, the second, …
   unsent: 0,
   isFilling: false,
   draftTimer: null,
@@ -46,6 +49,7 @@ function startingValues(lease) {
 
 function show() {
   const lease = current();
+  hideHeat();
   byId("photo").hidden = !lease;
   byId("stage-message").hidden = Boolean(lease);
   for (const name of ["submit", "clear", "skip"]) byId(name).disabled = !lease;
@@ -138,6 +142,31 @@ function set(key, value) {
 
 function clear() {
   config.labels.forEach((label) => set(label.key, "absent"));
+}
+
+function showNextHeat() {
+  const explained = (current()?.suggestions ?? []).filter((one) => one.heat_map);
+  if (!explained.length) return say(text.no_heat);
+  desk.heat = (desk.heat + 1) % (explained.length + 1);
+  if (!desk.heat) {
+    hideHeat();
+    return say("");
+  }
+  const { label: key, heat_map: address } = explained[desk.heat - 1];
+  const label = config.labels.find((one) => one.key === key);
+  markExplained(key);
+  say(fill(text.heat, { label: label.name }));
+  overlay.show(address, label.colour).then((isThere) => isThere || say(text.no_heat));
+}
+
+function hideHeat() {
+  desk.heat = 0;
+  overlay.hide();
+  markExplained(null);
+}
+
+function markExplained(key) {
+  for (const chip of document.querySelectorAll(".chip")) chip.toggleAttribute("data-explained", chip.dataset.label === key);
 }
 
 function submissionOf(lease, values) {
@@ -338,6 +367,7 @@ function goOnWithoutLost() {
 // Keys. While a Japanese input method composes, nothing reaches us; full-width keys count as plain.
 
 const COMMANDS = { enter: submit, x: clear, u: undo, s: skip, "?": () => byId("keys").showModal() };
+if (config.purpose === "review") COMMANDS.h = showNextHeat;
 
 function keyOf(event) {
   if (event.key === "Process" || event.key === "Unidentified") return event.code.replace(/^(Key|Digit)/, "").toLowerCase();

@@ -53,7 +53,7 @@ class Shelf:
 
     def suggest(self, name: str, **confidences: float):
         image_id = self.images[name].id
-        row = PredictionRow(image_id, [0.5, 0.5], [1.0], 0.5)
+        row = PredictionRow(image_id, [0.5, 0.5], [1.0], 0.5, 0.25)
         pseudolabels.store_predictions(self.session, version=self.version, rows=[row])
         rows = [
             Proposal(image_id, self.labels[key].id, LabelValue.PRESENT, confidence, 0.8)

@@ -24,6 +24,7 @@ from app.jobs import service as jobs
 from app.jobs.models import Job, JobKind, JobState
 from app.projects import service as projects
 from app.projects.models import Label, Project
+from app.pseudolabels import heat_maps
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.models import Prediction, PseudoLabel
 from app.pseudolabels.rows import PredictionRow, Proposal
@@ -95,8 +96,10 @@ def work_on(session, slug: str, store) -> Project:
     snapshot = session.get_one(DatasetSnapshot, version.snapshot_id)
     snapshot.blob_key = f"jobs/{version.job_id}/1/snapshot.json"
     store.put(snapshot.blob_key, b"{}")
-    seen = [PredictionRow(photo.id, [0.9], [1.0], 0.5) for photo in photos]
+    seen = [PredictionRow(photo.id, [0.9], [1.0], 0.5, 0.25) for photo in photos]
     pseudolabels.store_predictions(session, version=version, rows=seen)
+    for photo in photos:
+        heat_maps.write(store, photo.id, version.id, {label.id: b"png"})
     asked = [Proposal(p.id, label.id, LabelValue.PRESENT, 0.9, 0.8) for p in photos]
     pseudolabels.propose(session, version=version, rows=asked)
     _review(session, project, person)
@@ -196,6 +199,7 @@ def test_a_purge_removes_everything_but_the_tombstone(client, add_project, uploa
     assert stored(store, own) == []
     assert stored(store, shared) == list(Rendition)
     assert list(store.keys("jobs")) == []
+    assert list(store.keys("heat-maps")) == []
     images = client.get(f"{URL}/others/images").json()["items"]
     assert [image["sha256"] for image in images] == [shared]
     assert client.get(f"{URL}/others/images/{images[0]['id']}/original").content == png(1)

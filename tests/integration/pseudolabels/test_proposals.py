@@ -172,18 +172,18 @@ def test_suggestions_about_control_images_are_not_listed(session, labels, projec
 def test_predictions_replace_earlier_ones_and_set_the_priority(session, project, version):
     images = make_images(session, project, 2)
     for uncertainty in (0.3, 0.7):
-        rows = [PredictionRow(x.id, [0.1, 0.9], [1.0], uncertainty) for x in images]
+        rows = [PredictionRow(x.id, [0.1, 0.9], [1.0], uncertainty, 0.25) for x in images]
         service.store_predictions(session, version=version, rows=rows)
     found = service.predictions_of(session, version.id, [images[0].id])[images[0].id]
     assert (found.probabilities, found.contexts, found.uncertainty) == ([0.1, 0.9], [1.0], 0.7)
     session.refresh(images[0])
-    assert images[0].priority == 0.7
+    assert (images[0].priority, images[0].margin, images[0].novelty) == (0.7, 0.25, None)
 
 
 def test_a_candidates_predictions_leave_the_queue_as_it_is(session, project, labels):
     image = make_images(session, project, 1, priority=0.4)[0]
     candidate = make_version(session, project, [x.id for x in labels], state=ModelState.CANDIDATE)
-    rows = [PredictionRow(image.id, [0.5, 0.5], [1.0], 0.9)]
+    rows = [PredictionRow(image.id, [0.5, 0.5], [1.0], 0.9, 0.25)]
     service.store_predictions(session, version=candidate, rows=rows)
     session.refresh(image)
     assert image.priority == 0.4

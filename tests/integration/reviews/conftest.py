@@ -36,10 +36,22 @@ class Desk:
     version: ModelVersion
     reviewer: User
 
+    def see(
+        self,
+        image: Image,
+        *,
+        uncertainty: float = 0.5,
+        margin: float = 0.0,
+        novelty: float | None = None,
+    ) -> None:
+        """Let the live model look at an image and suggest nothing."""
+        even = [0.5] * len(self.labels)
+        row = PredictionRow(image.id, even, [1.0], uncertainty, margin, novelty)
+        pseudolabels.store_predictions(self.session, version=self.version, rows=[row])
+
     def suggest(self, image: Image, uncertainty: float = 0.5, **confidences: float) -> None:
         """Let the live model see an image and suggest that these labels are present."""
-        row = PredictionRow(image.id, [0.5] * len(self.labels), [1.0], uncertainty)
-        pseudolabels.store_predictions(self.session, version=self.version, rows=[row])
+        self.see(image, uncertainty=uncertainty)
         rows = [
             Proposal(image.id, self.labels[key].id, LabelValue.PRESENT, confidence, 0.8)
             for key, confidence in confidences.items()

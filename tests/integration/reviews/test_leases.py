@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from app.core.clock import now
 from app.core.db import make_sessions, transaction
 from app.core.errors import NotPermitted
-from app.images.models import Arm, Split
+from app.images.models import Arm, Image, Split
 from app.projects.models import RolloutStage
 from app.reviews import service
 from app.reviews.models import Purpose, QueueOrder, ReviewLease
@@ -56,6 +56,33 @@ def test_other_orders(session, desk):
     assert only(label_id=desk.labels["dent"].id) == [second.id]
     least_sure = {"order": QueueOrder.LABEL, "label_id": desk.labels["scratch"].id}
     assert only(**least_sure) == [second.id]
+
+
+def test_the_closest_call_and_the_least_known_come_first(session, desk):
+    clear, close, unknown, unseen = make_images(session, desk.project, 4)
+    desk.see(clear, uncertainty=0.9, margin=0.4, novelty=0.2)
+    desk.see(close, uncertainty=0.1, margin=0.01, novelty=0.1)
+    desk.see(unknown, uncertainty=0.2, margin=0.3, novelty=0.8)
+    desk.suggest(unseen, scratch=0.9)
+    session.execute(update(Image).where(Image.id == unseen.id).values(margin=None, novelty=None))
+
+    def served(order):
+        held = desk.lease(4, order=order)
+        for item in held:
+            service.release(session, desk.holder(item))
+        return ids(held)
+
+    assert served(QueueOrder.MARGIN) == [close.id, unknown.id, clear.id, unseen.id]
+    assert served(QueueOrder.NOVELTY) == [unknown.id, clear.id, close.id, unseen.id]
+
+
+@pytest.mark.parametrize("order", [QueueOrder.MARGIN, QueueOrder.NOVELTY])
+def test_no_order_moves_a_control_image(session, make_desk, order):
+    desk = make_desk(control_rate=1.0)
+    late, early = (make_images(session, desk.project, 1, arm_draw=x)[0] for x in (0.9, 0.1))
+    desk.see(late, margin=0.0, novelty=0.9)
+    desk.see(early, margin=0.5, novelty=0.1)
+    assert ids(desk.lease(2, order=order)) == [early.id, late.id]
 
 
 def test_an_image_has_one_holder(session, desk):

@@ -52,3 +52,22 @@ def test_one_group_is_no_group(line, page):
     contexts = {"names": ["all"], "assignment": [0] * len(line.labels), "criterion": "modularity"}
     line.version(1, ModelState.LIVE, card=card(line, contexts=contexts))
     assert "No groups were found" in page()
+
+
+def test_reliability_is_drawn_before_and_after(line, page):
+    bins = [
+        {"low": 0.0, "high": 0.2, "count": 90, "confidence": 0.07, "frequency": 0.1},
+        {"low": 0.8, "high": 1.0, "count": 10, "confidence": 0.93, "frequency": 0.6},
+    ]
+    diagrams = {"before": {"ece": 0.06, "bins": bins}, "after": {"ece": 0.012, "bins": bins[:1]}}
+    line.version(1, ModelState.LIVE, metrics={"reliability": diagrams})
+    drawn = page()
+    assert drawn.count('<circle class="point" cx="16.8" cy="216.0"') == 2
+    assert drawn.count('<circle class="point" cx="223.2" cy="96.0"') == 1
+    assert "mean error 1.2%" in drawn
+    assert "平均誤差 6.0%" in page("ja")
+
+
+def test_a_version_without_evidence_has_no_reliability(line, page):
+    line.version(1, ModelState.LIVE)
+    assert "no photo was labelled to measure" in page()

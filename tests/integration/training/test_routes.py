@@ -252,7 +252,7 @@ def test_unknown_models_are_not_found(client, path, line):
 def test_predictions_are_listed_by_image_and_split(line, client, path):
     _, version = two_versions(line)
     images = [*line.images(3), *line.images(2, split=Split.TEST)]
-    rows = [PredictionRow(image.id, [0.25, 0.75], [1.0], 0.5) for image in images]
+    rows = [PredictionRow(image.id, [0.25, 0.75], [1.0], 0.5, 0.25) for image in images]
     pseudolabels.store_predictions(line.session, version=version, rows=rows)
     images[0].deleted_at = images[0].created_at
     line.session.commit()

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from app.core.queue import Queue
+from app.core.storage import make_store
 from app.jobs import service as jobs
 from app.jobs.contracts import TrainPayload
 from app.jobs.stages import JobStage
@@ -104,7 +105,7 @@ def check_the_model(shift, job):
     return model
 
 
-def check_the_predictions(shift, model, job):
+def check_the_predictions(shift, model, job, settings):
     factory = shift.factory
     assert job["state"] == "succeeded", job
     assert job["result"]["images"] == len(factory.truth)
@@ -113,10 +114,25 @@ def check_the_predictions(shift, model, job):
     vault = factory.get(f"models/{model['id']}/predictions", split="test")["items"]
     assert {row["image_id"] for row in vault} == set(shift.test)
     assert all(set(row["probabilities"]) == {"bright", "dark"} for row in vault)
+    assert all(0 <= row["margin"] <= 0.5 and 0 <= row["novelty"] < 1 for row in everything)
+    known = [row["novelty"] for row in everything if row["image_id"] in shift.labeled]
+    assert max(known) < 0.05, "a labelled photo is not novel"
     suggested = factory.get("pseudo-labels", limit=500)["items"]
     assert len(suggested) == job["result"]["pseudo_labels"] > 0
     assert {row["image_id"] for row in suggested} <= set(shift.unlabeled)
     assert all(row["confidence"] >= row["threshold"] >= 0.5 for row in suggested)
+    check_the_heat_maps(factory, suggested, settings)
+
+
+def check_the_heat_maps(factory, suggested, settings):
+    """Every suggestion of something present has one, and no other photo has any."""
+    present = [row for row in suggested if row["value"] == "present"]
+    assert present
+    for row in present:
+        address = f"{factory.path}/images/{row['image_id']}/heat-maps/{row['label']}"
+        assert factory.client.get(address).content.startswith(b"\x89PNG")
+    photos = {row["image_id"] for row in present}
+    assert {key.split("/")[3] for key in make_store(settings).keys("heat-maps")} == photos
 
 
 @pytest.mark.timeout(900)
@@ -140,7 +156,7 @@ def test_from_photos_to_pseudo_labels_through_a_kill(
     job = shift.factory.job(job_id)
     model = check_the_model(shift, job)
     prediction = shift.factory.await_job(job["result"]["prediction_job_id"])
-    check_the_predictions(shift, model, prediction)
+    check_the_predictions(shift, model, prediction, settings)
 
 
 # --- what cannot be learned, and what can all the same ---------------------------------------

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.web.charts import Figure, columns, figure
+from app.web.charts import Figure, columns, figure, reliability_dots
 
 
 def test_the_highest_column_reaches_the_top_and_others_keep_proportion():
@@ -18,6 +18,16 @@ def test_nothing_measured_draws_nothing():
     assert columns([], width=200, height=100) == []
     (flat,) = columns([("a", 0.0)], width=200, height=100)
     assert flat.height == 0.0
+
+
+def test_a_reliable_bin_lies_on_the_diagonal_and_more_answers_make_a_larger_dot():
+    few = {"confidence": 0.2, "frequency": 0.2, "count": 25}
+    many = {"confidence": 0.9, "frequency": 0.5, "count": 100}
+    reliable, too_sure = reliability_dots([few, many], size=200, largest=8)
+    assert (reliable.x, reliable.y) == (40.0, 160.0)
+    assert (too_sure.x, too_sure.y) == (180.0, 100.0)
+    assert (reliable.radius, too_sure.radius) == (4.0, 8.0)
+    assert reliability_dots([], size=200) == []
 
 
 @pytest.mark.parametrize(
