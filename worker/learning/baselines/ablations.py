@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
+from worker.learning.aligner import Aligner, Head
 from worker.learning.baselines.fixmatch import fixed_thresholds
 from worker.learning.method import KIZU, Contexts
 from worker.learning.pseudo_labeling import Round, calibrated_class_aware
@@ -16,7 +19,23 @@ def equal_weights(known: Round) -> PseudoLabels:
     return PseudoLabels(chosen.value, np.ones_like(chosen.confidence))
 
 
+class GlobalAligner(Aligner):
+    """Kizu's head with one feature for all labels, the mean over the photo's tokens.
+
+    `global-alignment` differs more: CLIP's own pooled feature, no adapter, no learned negative.
+    """
+
+    def attention(self, tokens: Tensor) -> Tensor:
+        batch, count, _ = tokens.shape
+        return tokens.new_full((batch, count, len(self.text)), 1 / count)
+
+
+def global_aligner(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> Head:
+    return GlobalAligner(text, n_contexts)
+
+
 ABLATIONS = (
+    replace(KIZU, name="kizu-global", head=global_aligner),
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
     replace(KIZU, name="kizu-equal-weights", rule=equal_weights),

@@ -1,0 +1,45 @@
+"""What a command line may change of a training's configuration, and how its progress is shown."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from worker.learning.plan import TrainingConfig
+from worker.learning.progress import Progress
+
+
+def changes(assignments: Sequence[str]) -> dict[str, Any]:
+    """`NAME=JSON` each, as fields of `TrainingConfig`. Raises `ValueError` in plain words."""
+    return dict(_change(assignment) for assignment in assignments)
+
+
+def _change(assignment: str) -> tuple[str, Any]:
+    name, _, text = assignment.partition("=")
+    fields = {field.name: field.default for field in dataclasses.fields(TrainingConfig)}
+    if name not in fields or name == "augmentation":
+        raise ValueError(f"no setting is called {name!r}")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        raise ValueError(f"{assignment}: what follows the = is not JSON") from None
+    return name, _fitting(name, value, fields[name])
+
+
+def _fitting(name: str, value: Any, default: Any) -> Any:
+    """The value as the setting's type; those that are None by default are numbers."""
+    if isinstance(default, str):
+        return type(default)(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = isinstance(value, int) or not isinstance(default, int)
+    if not (number and whole) and not (value is None and default is None):
+        raise ValueError(f"{name} cannot be {json.dumps(value)}")
+    return value
+
+
+def show(progress: Progress) -> None:
+    """One line on standard error, written over the one before."""
+    metrics = " ".join(f"{name} {value:.3f}" for name, value in progress.metrics.items())
+    line = f"{progress.stage} {progress.fraction:.1%}, {progress.eta_seconds:.0f} s left {metrics}"
+    print(f"\r{line:<100}", end="", file=sys.stderr)
