@@ -20,7 +20,8 @@ import torch
 
 from benchmarks.datasets import UnreadableData, read_folder, unpacked
 from benchmarks.settings import changes
-from benchmarks.ssmll.runs import OtherRuns, run_all, units
+from benchmarks.ssmll.runs import OtherRuns, compare, run_all, units
+from benchmarks.ssmll.search import HELD_OUT, search, searchable
 from benchmarks.ssmll.study import Draw, Study
 from benchmarks.ssmll.tables import write_tables
 from worker.learning.backbone import UnsupportedBackbone, WeightsMissing, load_backbone
@@ -56,6 +57,7 @@ def parser() -> Parser:
     parser.add_argument("--untrained", action="store_true", help="its weights drawn by the seed")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--search", action="store_true", help="choose rates for each method first")
     parser.add_argument("--table", action="store_true", help="tables and plots of what is there")
     return parser
 
@@ -115,8 +117,16 @@ def run(args: argparse.Namespace) -> int:
     study = study_of(args)
     args.out.mkdir(parents=True, exist_ok=True)
     pack = read_folder(unpacked(Path(args.pack), study.scratch))
+    methods = [METHODS[name] for name in args.methods]
+    failed = 0
+    if args.search:
+        draw = Draw(pack, max(args.labeled), 0, HELD_OUT)
+        sought = [method for method in methods if searchable(method)]
+        todo = units(study, [draw], sought, study.search_file)
+        failed += run_all(study, todo, search, args.jobs)
     draws = [Draw(pack, share, seed) for seed in range(args.seeds) for share in args.labeled]
-    return run_all(study, units(study, draws, args.methods), args.jobs)
+    todo = units(study, draws, methods, study.file)
+    return failed + run_all(study, todo, compare, args.jobs)
 
 
 def main() -> int:

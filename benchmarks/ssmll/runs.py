@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -30,6 +30,7 @@ from benchmarks.ssmll.scores import rounded, scores
 from benchmarks.ssmll.study import Draw, Study, read, write
 from worker.learning.baselines import METHODS
 from worker.learning.method import Method
+from worker.learning.progress import Progress
 
 WAIT_SECONDS = 5.0
 
@@ -53,34 +54,45 @@ class OtherRuns(Exception):
     """The folder holds a run of the same name that was made in another way."""
 
 
-def units(study: Study, draws: Iterable[Draw], methods: Sequence[str]) -> list[Unit]:
+Follow = Callable[[Progress], None]
+Work = Callable[[Study, Unit, Follow], None]
+FileOf = Callable[[Draw, Method], Path]
+
+
+def units(
+    study: Study, draws: Iterable[Draw], methods: Sequence[Method], file_of: FileOf
+) -> list[Unit]:
     """What has no file yet, draw by draw. Raises `OtherRuns`."""
     groups: dict[tuple[float, int, str], tuple[Draw, dict[str, None]]] = {}
     for draw in draws:
-        for name in methods:
-            method = METHODS[name]
-            if study.file(draw, method).exists():
-                _check_alike(study, study.file(draw, method))
+        for method in methods:
+            tuned, file = study.tuned(draw, method), file_of(draw, method)
+            if file.exists():
+                _check_alike(study, file, tuned)
                 continue
-            own, tuned = draw.for_method(method), study.tuned(draw, method)
+            own = draw.for_method(method)
             group = warm_up_name(method, method.configure(study.config(draw.seed, tuned)))
             members = groups.setdefault((own.share, own.seed, group), (own, {}))[1]
-            members[name] = None  # once: the upper bound is the same for every share
+            members[method.name] = None  # once: the upper bound is the same for every share
     return [Unit(draw, key[2], tuple(names)) for key, (draw, names) in groups.items()]
 
 
-def _check_alike(study: Study, file: Path) -> None:
+def _check_alike(study: Study, file: Path, tuned: dict[str, Any]) -> None:
     """Runs made with other settings or other weights must not stand in one table."""
     run = read(file)
-    if run["changed"] != study.changed or study.version not in ("", run["backbone_version"]):
+    alike = run["changed"] == study.changed and run.get("tuned", tuned) == tuned
+    if not alike or study.version not in ("", run["backbone_version"]):
         raise OtherRuns(f"{file} was made with other settings or weights; choose another --out")
 
 
-def run_all(study: Study, pending: list[Unit], jobs: int) -> int:
-    """Run everything; returns how many units failed. Waits for what other commands work on."""
+def run_all(study: Study, pending: list[Unit], work: Work, jobs: int) -> int:
+    """Do `work` on everything; returns how many units failed.
+
+    Waits for what other commands work on, and then looks whether anything of it is left.
+    """
     failed = 0
     while pending:
-        outcomes = _run(study, pending, jobs)
+        outcomes = _run(study, pending, work, jobs)
         failed += outcomes.count(Outcome.FAILED)
         pending = [u for u, o in zip(pending, outcomes, strict=True) if o is Outcome.BUSY]
         if pending:
@@ -89,9 +101,9 @@ def run_all(study: Study, pending: list[Unit], jobs: int) -> int:
     return failed
 
 
-def _run(study: Study, pending: list[Unit], jobs: int) -> list[Outcome]:
+def _run(study: Study, pending: list[Unit], work: Work, jobs: int) -> list[Outcome]:
     if jobs == 1:
-        return [run_unit(study, unit) for unit in pending]
+        return [_run_unit(study, work, show, unit) for unit in pending]
     pool = ProcessPoolExecutor(
         jobs,
         mp_context=multiprocessing.get_context("spawn"),
@@ -100,7 +112,11 @@ def _run(study: Study, pending: list[Unit], jobs: int) -> list[Outcome]:
         max_tasks_per_child=1,
     )
     with pool:
-        return list(pool.map(partial(run_unit, study, quiet=True), pending))
+        return list(pool.map(partial(_run_unit, study, work, _silence), pending))
+
+
+def _silence(progress: Progress) -> None:
+    """Several processes would write over each other's line."""
 
 
 def _start_worker(parent: int) -> None:
@@ -115,35 +131,33 @@ def _start_worker(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_unit(study: Study, unit: Unit, *, quiet: bool = False) -> Outcome:
+def _run_unit(study: Study, work: Work, follow: Follow, unit: Unit) -> Outcome:
     with claimed(study.lock(unit.draw, unit.group)) as ours:
         if not ours:
             return Outcome.BUSY
         try:
-            _run_methods(study, unit, quiet)
+            work(study, unit, follow)
         except Exception:  # the other units are worth finishing
             traceback.print_exc()
             return Outcome.FAILED
     return Outcome.DONE
 
 
-def _run_methods(study: Study, unit: Unit, quiet: bool) -> None:
-    """The methods of a unit that still have no file."""
+def compare(study: Study, unit: Unit, follow: Follow) -> None:
+    """Run the methods of a unit that still have no file."""
     draw = unit.draw
-    missing = [METHODS[name] for name in unit.methods]
-    missing = [method for method in missing if not study.file(draw, method).exists()]
+    files = {name: study.file(draw, METHODS[name]) for name in unit.methods}
+    missing = [METHODS[name] for name, file in files.items() if not file.exists()]
     if not missing:
         return
-    config, follow = study.config(draw.seed), (lambda _: None) if quiet else show
-    bench = Bench(draw, study.load(draw.seed), config, study.scratch, follow)
+    bench = Bench(draw, study.load(draw.seed), study.config(draw.seed), study.scratch, follow)
     for method in missing:
         tuned = study.tuned(draw, method)
         trained = bench.train(method, tuned)
-        file = study.file(draw, method)
         result = describe(study, draw, method, trained) | scores(trained, draw)
-        write(file, result)
+        write(files[method.name], result)
         bench.forget(method, tuned)
-        print(f"\r{file.stem}: mAP {result['map']:.4f}{'':60}", file=sys.stderr)
+        print(f"\r{files[method.name].stem}: mAP {result['map']:.4f}{'':60}", file=sys.stderr)
 
 
 def describe(study: Study, draw: Draw, method: Method, trained: Trained) -> dict[str, Any]:
