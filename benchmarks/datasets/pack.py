@@ -6,11 +6,13 @@ phrase that describes it) and, where labels are in doubt, `partial.csv` (file, p
 
 import csv
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from open_clip import OPENAI_IMAGENET_TEMPLATES
 from PIL import Image
 
 from worker.learning.aligner import LabelSpec
@@ -29,7 +31,8 @@ class UnreadableData(Exception):
 class Pack:
     """N photos with K labels each: `labels` (N, K) of 1 and 0, `test` (N,) the test split.
 
-    `doubted` (N, K) marks cells that a strict score leaves out.
+    `doubted` (N, K) marks cells that a strict score leaves out. With `published_draws` the seeds
+    draw labelled photos as the code of CAP and D2L does, seed 0 the very ones of their tables.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Pack:
     labels: Labels
     doubted: NDArray[np.bool_]
     specs: tuple[LabelSpec, ...]
+    published_draws: bool = False
 
     def photo(self, index: int) -> NDArray[np.uint8]:
         with Image.open(self.files[index]) as image:
@@ -45,7 +49,18 @@ class Pack:
 
     def order(self, seed: int) -> Rows:
         """The train photos in a drawn order: the first of them are those that keep labels."""
-        return np.random.default_rng(seed).permutation(np.flatnonzero(~self.test))
+        rows = np.flatnonzero(~self.test)
+        if self.published_draws:
+            return rows[np.random.RandomState(1 + seed).permutation(len(rows))]
+        return np.random.default_rng(seed).permutation(rows)
+
+
+def ensemble(names: Mapping[str, str]) -> tuple[LabelSpec, ...]:
+    """Labels by key, each described by its name in the 80 templates of CLIP's authors."""
+    return tuple(
+        LabelSpec(key, tuple(template(name) for template in OPENAI_IMAGENET_TEMPLATES))
+        for key, name in names.items()
+    )
 
 
 def training_set(pack: Pack, labeled: Rows, validation: Rows) -> TrainingSet:

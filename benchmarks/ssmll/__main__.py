@@ -3,8 +3,9 @@
     python -m benchmarks.ssmll --pack PACK --labeled 0.05,0.1 --seeds 3 [--methods kizu,cap,...]
     python -m benchmarks.ssmll --table
 
-PACK is a folder or a zip in the pack layout. A share of its train photos keeps its labels, the rest
-is unlabelled; the test split is scored once, after the last step, and nothing is chosen on it.
+PACK is a folder or a zip in the pack layout, or LAYOUT:FOLDER for the papers' own data (voc2007,
+voc2012, coco2014, nus-wide). A share of its train photos keeps its labels, the rest is unlabelled;
+the test split is scored once, after the last step, and nothing is chosen on it.
 
 Each finished run is a small JSON file in --out, and a run that has its file is not repeated: the
 same command, called again, goes on where it was stopped, with larger shares, more seeds or methods
@@ -13,12 +14,13 @@ the table grows. What the figures in a file mean is said in `benchmarks/ssmll/sc
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import torch
 
-from benchmarks.datasets import UnreadableData, read_folder, unpacked
+from benchmarks.datasets import LAYOUTS, UnreadableData, read
 from benchmarks.settings import changes
 from benchmarks.ssmll.runs import OtherRuns, compare, run_all, units
 from benchmarks.ssmll.search import HELD_OUT, search, searchable
@@ -45,7 +47,7 @@ def parser() -> Parser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--pack", help="photos and labels to compare on")
+    parser.add_argument("--pack", help=f"folder, zip, or {', '.join(LAYOUTS)}:FOLDER")
     parser.add_argument("--labeled", type=shares, default=[0.1], metavar="SHARE,...")
     parser.add_argument("--methods", type=methods, default=list(METHODS), metavar="NAME,...")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="0 to N - 1")
@@ -116,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     """Returns the number of groups of runs that failed."""
     study = study_of(args)
     args.out.mkdir(parents=True, exist_ok=True)
-    pack = read_folder(unpacked(Path(args.pack), study.scratch))
+    pack = read(args.pack, study.scratch)
     methods = [METHODS[name] for name in args.methods]
     failed = 0
     if args.search:
@@ -129,8 +131,8 @@ def run(args: argparse.Namespace) -> int:
     return failed + run_all(study, todo, compare, args.jobs)
 
 
-def main() -> int:
-    args = parser().parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     failed = 0
     try:
         if args.pack is not None:

@@ -32,7 +32,7 @@ scores where the method makes some). Pseudo-labels: precision / recall of those 
 on photos whose labels were hidden. ECE before → after the method's own calibration; methods that
 hold nothing out have none. Seconds hold warm-up and cross-fitting that a method shares with others.
 The supervised lines and the upper bound have Kizu's head; fixmatch, cap, dicap and ups that of
-ml-decoder; the others their own."""
+ml-decoder; the others their own. † settings chosen by `--search`; without it they are Kizu's."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ def _row(name: str, methods: dict[str, Draws]) -> list[str]:
     cells = [column(draws) for column in COLUMNS.values()]
     ours = methods.get(KIZU.name, {})
     gap = "" if name == KIZU.name else difference(ours, draws)
-    return [name, *cells, gap, _recovered(name, methods)]
+    marked = f"{name} †" if any(run["tuned"] for run in draws.values()) else name
+    return [marked, *cells, gap, _recovered(name, methods)]
 
 
 def _values(draws: Draws, figure: str) -> list[float]:
