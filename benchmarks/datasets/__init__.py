@@ -35,6 +35,6 @@ def read(place: str, scratch: Path) -> Pack:
     missing = next((file for file in pack.files if not file.exists()), None)
     if missing is not None:
         raise UnreadableData(f"{place} lists {missing}, which is not there")
-    if pack.test.all() or not pack.test.any():
-        raise UnreadableData(f"{place} needs photos to train on and photos to test on")
+    if pack.test.all() or not pack.labels[pack.test].any():
+        raise UnreadableData(f"{place} needs photos to train on, and test photos with labels")
     return pack

@@ -42,9 +42,9 @@ def test_draws_are_nested_in_their_seed_and_differ_between_seeds(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ("file,split,labels\nimages/0.png,train,rust\nimages/1.png,test,\n", "rust"),
+        ("file,split,labels\nimages/0.png,train,rust\nimages/1.png,test,line\n", "rust"),
         ("file,split,labels\nimages/0.png,train,\nimages/99.png,test,\n", "99.png"),
-        ("file,split,labels\nimages/0.png,train,\n", "photos to test on"),
+        ("file,split,labels\nimages/0.png,train,\n", "test photos"),
         ("file,labels\nimages/0.png,\n", "split"),
     ],
 )
