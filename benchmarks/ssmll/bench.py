@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ssmll.ledger import LEDGER, Ledger, waiting_for
+from benchmarks.ssmll.ledger import Ledger, waiting_for
 from benchmarks.ssmll.study import Draw
 from worker.learning import checkpoint
 from worker.learning.backbone import Backbone
@@ -66,8 +66,8 @@ class Bench:
         self.draw, self.backbone, self.on_progress = draw, backbone, on_progress
         self.dataset = draw.dataset()
         self.config = resolve(config, backbone, self.dataset)
-        common = [draw.pack.name, len(draw.pack.files), backbone.name, backbone.version]
-        self.prepared = scratch / _digest(*common, asdict(self.config))
+        photos = [(str(file), file.stat().st_mtime) for file in draw.pack.files]
+        self.prepared = scratch / _digest(photos, backbone.version, asdict(self.config))
         self.folder = self.prepared / _digest(self.dataset.fingerprint())
 
     def train(self, method: Method, tuned: Mapping[str, Any]) -> Trained:
@@ -132,9 +132,8 @@ class Bench:
         with contextlib.suppress(Stopped):
             training.run()
         ledger.close()
-        for file in part.iterdir():
-            if file.suffix != ".npy" and file.name != LEDGER:
-                file.unlink()
+        for file in (*part.glob("*.safetensors"), *part.glob("plan.json")):
+            file.unlink()  # they belong to one method
         part.replace(target)
 
     def _training(
@@ -174,7 +173,7 @@ def warm_up_name(method: Method, config: TrainingConfig) -> str:
 def _continued(source: Path, target: Path) -> Path:
     """`target` as an earlier call left it, or a copy of `source`; large arrays are linked."""
     if not target.exists():
-        part = target.with_suffix(".part")
+        part = target.with_name(f"{target.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(source, part, copy_function=_link_or_copy)
         part.replace(target)

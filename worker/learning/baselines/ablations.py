@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worker.learning.aligner import Aligner, Head
+from worker.learning.aligner import Aligner, Alignment, Head
+from worker.learning.backbone import ImageFeatures
 from worker.learning.baselines.fixmatch import fixed_thresholds
 from worker.learning.method import KIZU, Contexts
 from worker.learning.pseudo_labeling import Round, calibrated_class_aware
@@ -20,14 +21,14 @@ def equal_weights(known: Round) -> PseudoLabels:
 
 
 class GlobalAligner(Aligner):
-    """Kizu's head with one feature for all labels, the mean over the photo's tokens.
+    """Kizu's head with one feature for all labels: it sees the photo's mean token alone.
 
     `global-alignment` differs more: CLIP's own pooled feature, no adapter, no learned negative.
     """
 
-    def attention(self, tokens: Tensor) -> Tensor:
-        batch, count, _ = tokens.shape
-        return tokens.new_full((batch, count, len(self.text)), 1 / count)
+    def forward(self, features: ImageFeatures) -> Alignment:
+        mean = features.tokens.mean(dim=1, keepdim=True)  # (B, 1, D)
+        return super().forward(ImageFeatures(mean, features.pooled))
 
 
 def global_aligner(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> Head:
