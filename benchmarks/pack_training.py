@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets import Pack, read_folder, training_set
-from benchmarks.settings import changes, show
+from benchmarks.settings import change, show
 from worker.learning.augment import Augmentation, Orientations
 from worker.learning.backbone import Backbone, load_backbone, untrained
 from worker.learning.metrics import average_precisions, pseudo_label_quality
@@ -83,7 +83,7 @@ def predict(model: TrainedModel, pack: Pack, rows: NDArray[np.int64]) -> Predict
 
 def configuration(args: argparse.Namespace) -> TrainingConfig:
     """The default configuration with what the command line changes, `name=value` each."""
-    changed = {"seed": args.seed, "threads": 2, "mode": Mode(args.mode), **changes(args.set)}
+    changed = {"seed": args.seed, "threads": 2, "mode": Mode(args.mode), **dict(args.set)}
     if args.orientations:
         changed["augmentation"] = Augmentation(orientations=Orientations(args.orientations))
     return dataclasses.replace(TrainingConfig(), **changed)
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--orientations", default="")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scratch", type=Path, default=None)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--set", type=change, action="append", default=[], metavar="NAME=JSON")
     args = parser.parse_args()
     pack = read_folder(args.pack)
     backbone = untrained(args.backbone, seed=args.seed) if args.untrained else None

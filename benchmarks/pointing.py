@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import Pack, read_folder, training_set
 from benchmarks.pack_training import configuration
-from benchmarks.settings import show
+from benchmarks.settings import change, show
 from worker.learning.backbone import load_backbone
 from worker.learning.explanation import Basis, HeatMaps, png
 from worker.learning.pointing import (
@@ -167,10 +167,10 @@ def main() -> None:
     parser.add_argument("--backbone", default="kizu-small")
     parser.add_argument("--model", type=Path, default=None)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--set", type=change, action="append", default=[], metavar="NAME=JSON")
     args = parser.parse_args()
     args.mode, args.orientations = "auto", ""
-    args.set = [f"resolution={args.resolution}", *args.set]
+    args.set = [("resolution", args.resolution), *args.set]
     with tempfile.TemporaryDirectory() as rendered:
         folder = Path(rendered if args.pack == RENDERS else args.pack)
         if args.pack == RENDERS:

@@ -1,29 +1,26 @@
 """What a command line may change of a training's configuration, and how its progress is shown."""
 
+import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from worker.learning.plan import TrainingConfig
 from worker.learning.progress import Progress
 
 
-def changes(assignments: Sequence[str]) -> dict[str, Any]:
-    """`NAME=JSON` each, as fields of `TrainingConfig`. Raises `ValueError` in plain words."""
-    return dict(_change(assignment) for assignment in assignments)
-
-
-def _change(assignment: str) -> tuple[str, Any]:
+def change(assignment: str) -> tuple[str, Any]:
+    """`NAME=JSON` as a field of `TrainingConfig` and its value, for argparse."""
     name, _, text = assignment.partition("=")
     fields = {field.name: field.default for field in dataclasses.fields(TrainingConfig)}
     if name not in fields or name == "augmentation":
-        raise ValueError(f"no setting is called {name!r}")
+        raise argparse.ArgumentTypeError(f"no setting is called {name!r}")
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
-        raise ValueError(f"{assignment}: what follows the = is not JSON") from None
+        message = f"{assignment}: what follows the = is not JSON"
+        raise argparse.ArgumentTypeError(message) from None
     return name, _fitting(name, value, fields[name])
 
 
@@ -34,7 +31,7 @@ def _fitting(name: str, value: Any, default: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     whole = isinstance(value, int) or not isinstance(default, int)
     if not (number and whole) and not (value is None and default is None):
-        raise ValueError(f"{name} cannot be {json.dumps(value)}")
+        raise argparse.ArgumentTypeError(f"{name} cannot be {json.dumps(value)}")
     return value
 
 

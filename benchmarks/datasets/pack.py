@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 from PIL import Image
 
+from benchmarks.locks import waiting_for
 from worker.learning.aligner import LabelSpec
 from worker.learning.dataset import Split, TrainingSet
 
@@ -104,8 +105,9 @@ def unpacked(path: Path, scratch: Path) -> Path:
         raise UnreadableData(f"there is no {path}")
     state = path.stat()
     target = scratch / f"{path.stem}-{state.st_size}-{int(state.st_mtime)}" / path.stem
-    if not target.exists():
-        _unzip(path, target)
+    with waiting_for(scratch / f"{path.stem}.lock"):
+        if not target.exists():
+            _unzip(path, target)
     return target
 
 

@@ -21,7 +21,7 @@ from typing import NoReturn
 import torch
 
 from benchmarks.datasets import LAYOUTS, UnreadableData, read
-from benchmarks.settings import changes
+from benchmarks.settings import change
 from benchmarks.ssmll.runs import OtherRuns, compare, run_all, units
 from benchmarks.ssmll.search import HELD_OUT, search, searchable
 from benchmarks.ssmll.study import Draw, Study
@@ -58,7 +58,7 @@ def parser() -> Parser:
     parser.add_argument("--backbone", default=KIZU_SMALL, metavar="NAME")
     parser.add_argument("--untrained", action="store_true", help="its weights drawn by the seed")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--set", type=change, action="append", default=[], metavar="NAME=JSON")
     parser.add_argument("--search", action="store_true", help="choose rates for each method first")
     parser.add_argument("--table", action="store_true", help="tables and plots of what is there")
     return parser
@@ -91,7 +91,7 @@ def study_of(args: argparse.Namespace) -> Study:
     """What the command line asks for. Raises `ValueError` and what backbones raise."""
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("there is no GPU that torch can use")
-    changed = changes(args.set)
+    changed = dict(args.set)
     for name, why in (
         ("time_budget_seconds", "runs are compared by steps: set epochs and rounds"),
         ("seed", "give --seeds"),
@@ -139,6 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             failed = run(args)
     except (ValueError, UnreadableData, OtherRuns, WeightsMissing, UnsupportedBackbone) as error:
         parser().error(str(error))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
     if args.table or args.pack is None:
         print(write_tables(args.out))
     return 1 if failed else 0

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ssmll.ledger import Ledger, waiting_for
+from benchmarks.locks import waiting_for
+from benchmarks.ssmll.ledger import Ledger
 from benchmarks.ssmll.study import Draw
 from worker.learning import checkpoint
 from worker.learning.backbone import Backbone

@@ -1,13 +1,12 @@
-"""What a training has cost so far, kept beside its checkpoints; and locks between processes."""
+"""What a training has cost so far, kept beside its checkpoints."""
 
 import contextlib
-import fcntl
 import json
 import re
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -72,25 +71,3 @@ def _peak_mb(device: torch.device) -> float:
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     kilobytes = int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes / 2**10
-
-
-@contextlib.contextmanager
-def waiting_for(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`; the system lets go of it when this process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """The same without waiting: whether the lock is ours."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.locks import claimed
 from benchmarks.settings import show
 from benchmarks.ssmll.bench import Bench, Trained, warm_up_name
-from benchmarks.ssmll.ledger import claimed
 from benchmarks.ssmll.scores import rounded, scores
 from benchmarks.ssmll.study import Draw, Study, read, write
 from worker.learning.baselines import METHODS

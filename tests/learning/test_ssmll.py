@@ -1,5 +1,6 @@
 """The command that compares methods: it runs, goes on after a kill, never does a run twice."""
 
+import argparse
 import csv
 import dataclasses
 import json
@@ -15,11 +16,12 @@ import pytest
 import torch
 
 from benchmarks.datasets import read
-from benchmarks.settings import changes
+from benchmarks.locks import claimed
+from benchmarks.settings import change
 from benchmarks.ssmll import runs
 from benchmarks.ssmll.__main__ import main
 from benchmarks.ssmll.bench import Bench
-from benchmarks.ssmll.ledger import Ledger, claimed
+from benchmarks.ssmll.ledger import Ledger
 from benchmarks.ssmll.search import grid, searchable
 from benchmarks.ssmll.study import Draw, Study
 from tests.learning.marks import QUICK, SPECS, backbone, write_pack
@@ -262,16 +264,12 @@ def test_bad_input_is_refused_in_one_line(tmp_path, capsys, argv, said):
 
 
 def test_settings_take_the_types_of_the_configuration():
-    found = changes(['loss="asymmetric"', "lr=1", "epochs=null", "batch_labeled=4"])
-    config = dataclasses.replace(TrainingConfig(), **found)
-    assert (config.loss, config.lr, config.epochs, config.batch_labeled) == (
-        "asymmetric",
-        1,
-        None,
-        4,
-    )
-    with pytest.raises(ValueError, match="batch_labeled"):
-        changes(["batch_labeled=0.5"])
+    assignments = ('loss="asymmetric"', "lr=1", "epochs=null", "batch_labeled=4")
+    config = dataclasses.replace(TrainingConfig(), **dict(map(change, assignments)))
+    assert (config.loss, config.lr, config.epochs) == ("asymmetric", 1, None)
+    assert config.batch_labeled == 4
+    with pytest.raises(argparse.ArgumentTypeError, match="batch_labeled"):
+        change("batch_labeled=0.5")
 
 
 def test_a_ledger_goes_on_where_it_was(tmp_path):
