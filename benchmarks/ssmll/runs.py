@@ -163,8 +163,9 @@ def compare(study: Study, unit: Unit, follow: Follow) -> None:
 def describe(study: Study, draw: Draw, method: Method, trained: Trained) -> dict[str, Any]:
     """What a run was and what it cost; `positives` counts each label among the labelled photos.
 
-    `train_seconds` hold what the method shares with others. `peak_memory_mb` is what was resident
-    in the process, photos mapped from disk included, or on a GPU what torch allocated there.
+    `train_seconds` hold what the method shares with others, photos made ready included.
+    `peak_memory_mb` is what was resident in the process during training, files mapped from disk
+    included, or on a GPU what torch allocated there.
     """
     rows, _ = draw.rows()
     card, keys = trained.model.card, [spec.key for spec in draw.pack.specs]
