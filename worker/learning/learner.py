@@ -50,14 +50,6 @@ class Targets:
             self.context_weights[index],
         )
 
-    def to(self, device: torch.device) -> "Targets":
-        return Targets(
-            self.labels.to(device),
-            self.weights.to(device),
-            self.contexts.to(device),
-            self.context_weights.to(device),
-        )
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -207,9 +199,8 @@ class Learner:
 
     def _loss(self, alignment: Alignment, targets: Targets, n_labeled: int) -> Tensor:
         """Label and context loss of the labelled part, plus that of the rest, weighted."""
-        config, device = self.config, alignment.logits.device
-        targets = targets.to(device)
-        weights = targets.weights * losses.miss_weights(targets.labels, self.miss_costs.to(device))
+        config = self.config
+        weights = targets.weights * losses.miss_weights(targets.labels, self.miss_costs)
         cells = losses.elementwise(config.loss, alignment.logits, targets.labels)
         context = F.binary_cross_entropy_with_logits(
             alignment.context_logits, targets.contexts, reduction="none"
