@@ -25,14 +25,19 @@ def change(assignment: str) -> tuple[str, Any]:
 
 
 def _fitting(name: str, value: Any, default: Any) -> Any:
-    """The value as the setting's type; those that are None by default are numbers."""
+    """The value as the setting's type; those that are None by default take numbers."""
     if isinstance(default, str):
         return type(default)(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = isinstance(value, int) or not isinstance(default, int)
-    if not (number and whole) and not (value is None and default is None):
+    if default is None:
+        fits = number or value is None or isinstance(value, list)
+    elif isinstance(default, float):
+        fits = number
+    else:
+        fits = type(value) is type(default)
+    if not fits:
         raise argparse.ArgumentTypeError(f"{name} cannot be {json.dumps(value)}")
-    return value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def show(progress: Progress) -> None:

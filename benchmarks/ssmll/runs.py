@@ -5,6 +5,7 @@ that dies lets go of its lock, and whoever takes the unit up goes on from its ch
 """
 
 import importlib.metadata
+import json
 import multiprocessing
 import os
 import platform
@@ -80,7 +81,8 @@ def units(
 def _check_alike(study: Study, file: Path, tuned: dict[str, Any]) -> None:
     """Runs made with other settings or other weights must not stand in one table."""
     run = read(file)
-    alike = run["changed"] == study.changed and run.get("tuned", tuned) == tuned
+    changed = json.loads(json.dumps(study.changed))  # as it comes back from a file
+    alike = run["changed"] == changed and run.get("tuned", tuned) == tuned
     if not alike or study.version not in ("", run["backbone_version"]):
         raise OtherRuns(f"{file} was made with other settings or weights; choose another --out")
 

@@ -267,8 +267,9 @@ def test_settings_take_the_types_of_the_configuration():
     config = dataclasses.replace(TrainingConfig(), **dict(map(change, assignments)))
     assert (config.loss, config.lr, config.epochs) == ("asymmetric", 1, None)
     assert config.batch_labeled == 4
-    with pytest.raises(argparse.ArgumentTypeError, match="batch_labeled"):
-        change("batch_labeled=0.5")
+    for wrong in ("batch_labeled=0.5", "batch_labeled=true", "lr=false", 'rounds="3"'):
+        with pytest.raises(argparse.ArgumentTypeError, match="cannot be"):
+            change(wrong)
 
 
 def test_a_ledger_goes_on_where_it_was(tmp_path):
