@@ -1,5 +1,8 @@
-"""`python -m benchmarks`: the measurements that need no photos. `kizu demo --json` and
-`benchmarks.pack_training` measure learning, and take a pack and their time."""
+"""`python -m benchmarks`: the measurements that need no photos.
+
+`kizu demo --json`, `benchmarks.ssmll` and `benchmarks.pack_training` measure learning, and take a
+pack and their time.
+"""
 
 from benchmarks import service
 

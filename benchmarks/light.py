@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.pack_training import Pack, show, training_set
+from benchmarks.datasets import Pack, read_folder, training_set
+from benchmarks.settings import show
 from worker.learning.backbone import load_backbone
 from worker.learning.calibration import expected_calibration_error
 from worker.learning.dataset import TrainingSet
@@ -162,7 +163,7 @@ def main() -> None:
         scratch = Path(folder)
         render_pack(scratch / "seen", train=args.train, test=0, seed=0)
         render_pack(scratch / "unseen", train=0, test=args.test, seed=UNSEEN_SEED)
-        pack, unseen = Pack.read(scratch / "seen"), Pack.read(scratch / "unseen")
+        pack, unseen = read_folder(scratch / "seen"), read_folder(scratch / "unseen")
         rows = np.random.default_rng(0).permutation(args.train)
         dataset = training_set(pack, rows[: int(LABELED * args.train)], rows[:0])
         exam = Exam([unseen.photo(i) for i in range(args.test)], unseen.labels)

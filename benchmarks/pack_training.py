@@ -9,7 +9,6 @@ all labels of N more photos, the surest and the least sure half and half, and tr
 """
 
 import argparse
-import csv
 import dataclasses
 import json
 import sys
@@ -20,65 +19,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from worker.learning.aligner import LabelSpec
+from benchmarks.datasets import Pack, read_folder, training_set
+from benchmarks.settings import change, show
 from worker.learning.augment import Augmentation, Orientations
 from worker.learning.backbone import Backbone, load_backbone, untrained
-from worker.learning.dataset import Split, TrainingSet
 from worker.learning.metrics import average_precisions, pseudo_label_quality
 from worker.learning.plan import Mode, TrainingConfig
-from worker.learning.predictor import Predictions, TrainedModel
-from worker.learning.progress import Progress
+from worker.learning.predictor import Predictions, Predictor
 from worker.learning.thresholds import select
 from worker.learning.trainer import train
-
-Labels = NDArray[np.int8]
-
-
-@dataclasses.dataclass(frozen=True)
-class Pack:
-    files: tuple[Path, ...]
-    test: NDArray[np.bool_]
-    labels: Labels
-    specs: tuple[LabelSpec, ...]
-
-    @classmethod
-    def read(cls, folder: Path) -> "Pack":
-        with (folder / "classes.tsv").open() as file:
-            classes = list(csv.DictReader(file, delimiter="\t"))
-        with (folder / "labels.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        keys = [row["label"] for row in classes]
-        return cls(
-            files=tuple(folder / row["file"] for row in rows),
-            test=np.array([row["split"] == "test" for row in rows]),
-            labels=np.array(
-                [[key in row["labels"].split("|") for key in keys] for row in rows], dtype=np.int8
-            ),
-            specs=tuple(LabelSpec(row["label"], (row["phrase"],)) for row in classes),
-        )
-
-    def photo(self, index: int) -> NDArray[np.uint8]:
-        with Image.open(self.files[index]) as image:
-            return np.asarray(image if image.mode == "L" else image.convert("RGB"))
-
-
-def training_set(
-    pack: Pack, labeled: NDArray[np.int64], validation: NDArray[np.int64]
-) -> TrainingSet:
-    """Labels of the photos at `labeled` and `validation` only; the test split takes no part."""
-    rows = np.flatnonzero(~pack.test)
-    known = np.full_like(pack.labels, -1)
-    for asked in (labeled, validation):
-        known[asked] = pack.labels[asked]
-    apart = set(validation.tolist())
-    return TrainingSet(
-        keys=tuple(pack.files[i].name for i in rows),
-        labels=known[rows],
-        split=tuple(Split.VALIDATION if int(i) in apart else Split.TRAIN for i in rows),
-        photos=lambda index: pack.photo(int(rows[index])),
-    )
 
 
 def one_round(
@@ -100,7 +50,7 @@ def one_round(
             on_progress=show,
         )
     trained = time.perf_counter() - started
-    predictions = predict(model, pack, np.arange(len(pack.files)))
+    predictions = predict(model.predictor(), pack, np.arange(len(pack.files)))
     probabilities = predictions.probabilities
     ap = average_precisions(probabilities[pack.test], pack.labels[pack.test])
     rest = np.setdiff1d(np.flatnonzero(~pack.test), np.concatenate([labeled, validation]))
@@ -121,8 +71,7 @@ def one_round(
     }, predictions
 
 
-def predict(model: TrainedModel, pack: Pack, rows: NDArray[np.int64]) -> Predictions:
-    predictor = model.predictor()
+def predict(predictor: Predictor, pack: Pack, rows: NDArray[np.int64]) -> Predictions:
     parts = [
         predictor.predict([pack.photo(int(i)) for i in rows[start : start + 256]])
         for start in range(0, len(rows), 256)
@@ -133,22 +82,10 @@ def predict(model: TrainedModel, pack: Pack, rows: NDArray[np.int64]) -> Predict
 
 def configuration(args: argparse.Namespace) -> TrainingConfig:
     """The default configuration with what the command line changes, `name=value` each."""
-    changes: dict[str, Any] = {"seed": args.seed, "threads": 2, "mode": Mode(args.mode)}
-    defaults = dataclasses.asdict(TrainingConfig())
-    for assignment in args.set:
-        name, value = assignment.split("=", 1)
-        if name not in defaults:
-            raise SystemExit(f"no setting is called {name}")
-        changes[name] = json.loads(value)
+    changed = {"seed": args.seed, "threads": 2, "mode": Mode(args.mode), **dict(args.set)}
     if args.orientations:
-        changes["augmentation"] = Augmentation(orientations=Orientations(args.orientations))
-    return dataclasses.replace(TrainingConfig(), **changes)
-
-
-def show(progress: Progress) -> None:
-    metrics = " ".join(f"{name} {value:.3f}" for name, value in progress.metrics.items())
-    line = f"{progress.stage} {progress.fraction:.1%}, {progress.eta_seconds:.0f} s left {metrics}"
-    print(f"\r{line:<100}", end="", file=sys.stderr)
+        changed["augmentation"] = Augmentation(orientations=Orientations(args.orientations))
+    return dataclasses.replace(TrainingConfig(), **changed)
 
 
 def main() -> None:
@@ -165,9 +102,9 @@ def main() -> None:
     parser.add_argument("--orientations", default="")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scratch", type=Path, default=None)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--set", type=change, action="append", default=[], metavar="NAME=JSON")
     args = parser.parse_args()
-    pack = Pack.read(args.pack)
+    pack = read_folder(args.pack)
     backbone = untrained(args.backbone, seed=args.seed) if args.untrained else None
     backbone = backbone or load_backbone(args.backbone)
     train_rows = np.flatnonzero(~pack.test)

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pack_training import Pack, configuration, show, training_set
+from benchmarks.datasets import Pack, read_folder, training_set
+from benchmarks.pack_training import configuration
+from benchmarks.settings import change, show
 from worker.learning.backbone import load_backbone
 from worker.learning.explanation import Basis, HeatMaps, png
 from worker.learning.pointing import (
@@ -165,18 +167,18 @@ def main() -> None:
     parser.add_argument("--backbone", default="kizu-small")
     parser.add_argument("--model", type=Path, default=None)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--set", type=change, action="append", default=[], metavar="NAME=JSON")
     args = parser.parse_args()
     args.mode, args.orientations = "auto", ""
-    args.set = [f"resolution={args.resolution}", *args.set]
+    args.set = [("resolution", args.resolution), *args.set]
     with tempfile.TemporaryDirectory() as rendered:
         folder = Path(rendered if args.pack == RENDERS else args.pack)
         if args.pack == RENDERS:
             render_pack(folder, train=args.train, test=0, seed=args.seed)
             scenes = list(rendered_scenes(args.photos))
-            predictor = trained(args, Pack.read(folder))
+            predictor = trained(args, read_folder(folder))
         else:
-            pack = Pack.read(folder)
+            pack = read_folder(folder)
             scenes = list(boxed_scenes(folder, pack, args.photos))
             predictor = trained(args, pack)
     result = {kind: measure(predictor, scenes, kind, args.tolerance) for kind in Basis}

@@ -1,6 +1,9 @@
 """Tiny photos with marks on them, for trainings that take seconds."""
 
+import csv
+
 import numpy as np
+from PIL import Image
 
 from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone, untrained
@@ -48,3 +51,19 @@ def marks(n_labeled: int, n_unlabeled: int = 0, n_validation: int = 0) -> Traini
         split=tuple(splits),
         photos=lambda index: photo(real[index], index),
     )
+
+
+def write_pack(folder, *, train, test):
+    """The marks in the pack layout; returns the folder."""
+    (folder / "images").mkdir(parents=True)
+    rows = [("file", "split", "labels")]
+    for index, labels in enumerate(truth(train + test)):
+        name = f"images/{index}.png"
+        Image.fromarray(photo(labels, index)).save(folder / name)
+        present = [spec.key for spec, value in zip(SPECS, labels, strict=True) if value]
+        rows.append((name, "train" if index < train else "test", "|".join(present)))
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    phrases = [f"{spec.key}\t{' '.join(spec.prompts) or spec.key}" for spec in SPECS]
+    (folder / "classes.tsv").write_text("\n".join(["label\tphrase", *phrases]) + "\n")
+    return folder

@@ -21,6 +21,7 @@ from worker.learning.plan import Mode
 from worker.learning.pseudo_labeling import Round, calibrated_class_aware
 from worker.learning.trainer import train
 
+NO_LABELS, KIZU_AND_GLOBAL = np.zeros((0, 2), np.int8), ("kizu", "kizu-global")
 NOTHING_SEEN, NO_SPREAD = Evidence(np.zeros((0, 1)), np.zeros((0, 1), np.int8)), np.zeros((0, 1))
 
 
@@ -52,8 +53,9 @@ def test_a_method_trains_and_predicts(tmp_path, name):
     assert np.isfinite(predictions.probabilities).all()
 
 
-def test_zero_shot_trains_nothing(tmp_path):
-    method, start = METHODS["zero-shot"], backbone()
+@pytest.mark.parametrize("name", ["zero-shot", "zero-shot-tokens"])
+def test_zero_shot_trains_nothing(tmp_path, name):
+    method, start = METHODS[name], backbone()
     model = train(marks(8, 8), SPECS, start, QUICK, workdir=tmp_path, method=method)
     trained = model.classifier.backbone.state_dict()
     assert all(torch.equal(trained[name], value) for name, value in start.state_dict().items())
@@ -108,6 +110,24 @@ def test_quarters_keep_their_places():
     tokens = torch.zeros(1, 16, 2)
     tokens[0, 3] = 4.0  # first row, last column
     assert quarters(tokens)[0, :, 0].tolist() == [0, 1, 0, 0]
+
+
+def test_the_global_ablation_sees_the_mean_token_where_kizu_looks_closer():
+    text, tokens = torch.eye(4)[:2], torch.eye(4)[None]
+    features = ImageFeatures(tokens, tokens.mean(dim=1))
+    seen = {name: METHODS[name].head(text, 1, NO_LABELS)(features) for name in KIZU_AND_GLOBAL}
+    mean = torch.full((1, 2, 4), 0.5)
+    assert torch.allclose(seen["kizu-global"].label_features, mean)
+    assert (seen["kizu"].logits > seen["kizu-global"].logits).all()
+
+
+def test_a_linear_probe_sees_the_pooled_feature_alone():
+    head = METHODS["linear-probe"].head(torch.eye(4)[:2], 1, NO_LABELS)
+    head.linear.weight.data = torch.eye(4)[:2]
+    pooled = torch.tensor([[3.0, 1.0, 1.0, 1.0]])
+    one, other = (head(ImageFeatures(torch.randn(1, 9, 4), pooled)).logits[0] for _ in range(2))
+    assert torch.equal(one, other)
+    assert one[0] > one[1]
 
 
 def test_the_positive_prompt_decides_where_to_look():

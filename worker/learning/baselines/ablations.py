@@ -3,7 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
+from worker.learning.aligner import Aligner, Alignment, Head
+from worker.learning.backbone import ImageFeatures
 from worker.learning.baselines.fixmatch import fixed_thresholds
 from worker.learning.method import KIZU, Contexts
 from worker.learning.pseudo_labeling import Round, calibrated_class_aware
@@ -16,7 +20,23 @@ def equal_weights(known: Round) -> PseudoLabels:
     return PseudoLabels(chosen.value, np.ones_like(chosen.confidence))
 
 
+class GlobalAligner(Aligner):
+    """Kizu's head with one feature for all labels: it sees the photo's mean token alone.
+
+    `global-alignment` differs more: CLIP's own pooled feature, no adapter, no learned negative.
+    """
+
+    def forward(self, features: ImageFeatures) -> Alignment:
+        mean = features.tokens.mean(dim=1, keepdim=True)  # (B, 1, D)
+        return super().forward(ImageFeatures(mean, features.pooled))
+
+
+def global_aligner(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> Head:
+    return GlobalAligner(text, n_contexts)
+
+
 ABLATIONS = (
+    replace(KIZU, name="kizu-global", head=global_aligner),
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
     replace(KIZU, name="kizu-no-pairs", pairs=False),

@@ -54,19 +54,22 @@ def metric_adaptive(known: Round) -> PseudoLabels:
     """For each label the threshold of the greatest F0.5 on the labelled photos."""
     seen = known.labeled()
     best = [
-        _best_threshold(probability, label)
+        best_threshold(probability, label, beta=BETA)
         for probability, label in zip(expit(seen.logits).T, seen.labels.T, strict=True)
     ]
     below = tuple(float(np.nextafter(threshold, 0)) for threshold in best)
     return unweighted(known.probabilities, Thresholds(tuple(best), below))
 
 
-def _best_threshold(probability: NDArray[np.float64], label: NDArray[np.int8]) -> float:
+def best_threshold(
+    probability: NDArray[np.float64], label: NDArray[np.int8], *, beta: float
+) -> float:
+    """The threshold of the greatest F-beta for one label, (N,) and (N,) of 1, 0, -1 unknown."""
     called = probability[label >= 0, None] >= GRID  # (N, T)
     real = (label[label >= 0] == 1)[:, None]
     hits = (called & real).sum(axis=0)
     # F-beta over counts; 1 below keeps a label that nobody used from dividing by zero.
-    score = (1 + BETA**2) * hits / (BETA**2 * real.sum() + called.sum(axis=0)).clip(min=1)
+    score = (1 + beta**2) * hits / (beta**2 * real.sum() + called.sum(axis=0)).clip(min=1)
     return float(GRID[score.argmax()])
 
 

@@ -1,0 +1,1 @@
+"""The comparison of methods on shares of labels: `python -m benchmarks.ssmll`."""
