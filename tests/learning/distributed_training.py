@@ -33,7 +33,7 @@ CONFIG = dataclasses.replace(
 
 
 def main(folder: Path, alone: bool) -> None:
-    with nullcontext() if alone else joined():
+    with nullcontext(torch.device("cpu")) if alone else joined():
         dataset, seen = marks(13, 17), []
 
         def note(progress: Progress) -> None:
