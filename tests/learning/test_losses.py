@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worker.learning.losses import Loss, asymmetric, elementwise, miss_weights, reduce
+from worker.learning.losses import Loss, asymmetric, elementwise, miss_weights, of_photos
 
 
 @pytest.mark.parametrize("loss", list(Loss))
@@ -17,14 +17,14 @@ def test_right_answers_cost_less_than_wrong_ones(loss):
 def test_unknown_cells_send_no_gradient():
     logits = torch.zeros(2, 3, requires_grad=True)
     weights = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
-    reduce(elementwise(Loss.BCE, logits, torch.ones(2, 3)), weights).backward()
+    of_photos(elementwise(Loss.BCE, logits, torch.ones(2, 3)), weights).sum().backward()
     assert logits.grad is not None
     assert ((logits.grad != 0) == (weights > 0)).all()
 
 
 def test_sum_over_labels_mean_over_images():
     cells = torch.ones(4, 3)
-    assert float(reduce(cells, torch.ones(4, 3))) == pytest.approx(3.0)
+    assert of_photos(cells, torch.ones(4, 3)).tolist() == pytest.approx([3.0] * 4)
 
 
 def test_asymmetric_loss_forgets_easy_negatives():

@@ -20,6 +20,11 @@ class Orientations(StrEnum):
     UPRIGHT = "upright"  # mirrored left to right only: scenes with a sky
     MIRRORED = "mirrored"  # mirrored both ways, never a quarter turn: oblong photos
 
+    @property
+    def variants(self) -> int:
+        """How many pictures of a photo these are; unknown, so one, before `auto` is resolved."""
+        return {"any": 8, "mirrored": 4, "upright": 2}.get(self, 1)
+
 
 class View(StrEnum):
     PLAIN = "plain"

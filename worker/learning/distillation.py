@@ -62,7 +62,9 @@ def distil(
     workdir.mkdir(parents=True, exist_ok=True)
     config = config or TrainingConfig()
     augmentation = dataclasses.replace(config.augmentation, orientations=teacher.card.orientations)
-    config = dataclasses.replace(config, mode=Mode.TUNE, views=1, augmentation=augmentation)
+    config = dataclasses.replace(
+        config, mode=Mode.TUNE, views=1, augmentation=augmentation, lambda_pairs=0.0
+    )
     config = resolve(config, backbone, dataset)
     if config.threads is not None:
         torch.set_num_threads(config.threads)

@@ -42,10 +42,8 @@ class Evidence:
     labels: NDArray[np.int8]
 
 
-def joined(parts: Sequence[Evidence]) -> Evidence | None:
-    """All evidence there is; None without any."""
-    if not parts:
-        return None
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence of all parts, of which there must be one at least."""
     return Evidence(
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.labels for part in parts]),
@@ -91,7 +89,7 @@ def judge(
     unseen = cross_calibrate(evidence.logits, evidence.labels)
     whole = evidence
     if fresh is not None:
-        whole = joined([evidence, fresh]) or evidence
+        whole = joined([evidence, fresh])
         unseen = np.concatenate([unseen, calibration(fresh.logits)])
     evaluation = evaluate(calibration(whole.logits), whole.labels, unseen=unseen)
     enough = [has_evidence(column) for column in whole.labels.T]

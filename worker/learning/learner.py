@@ -21,6 +21,7 @@ from worker.learning.backbone import ImageFeatures
 from worker.learning.contexts import context_targets
 from worker.learning.draws import chunks
 from worker.learning.inputs import Inputs, taken
+from worker.learning.pairs import paired_features, paired_targets, partners
 from worker.learning.plan import Plan, TrainingConfig, learning_rate_share
 from worker.learning.processes import Processes
 from worker.learning.thresholds import PseudoLabels
@@ -220,8 +221,10 @@ class Learner:
             n_labeled = int((mine < n_labeled).sum())
         self.student.train()
         self._set_learning_rate()
-        alignment: Alignment = self.student(batch)
-        loss = self._loss(alignment, targets.to(self.device), n_labeled)
+        features, targets = self._encode(batch), targets.to(self.device)
+        loss = self._loss(self.student(features), targets, n_labeled)
+        if self.config.lambda_pairs > 0:
+            loss = loss + self.config.lambda_pairs * self._pair_loss(features, targets, n_labeled)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         loss = self.processes.average_gradients(self.student.parameters(), loss.detach())
@@ -233,23 +236,38 @@ class Learner:
         return float(loss)
 
     def _loss(self, alignment: Alignment, targets: Targets, n_labeled: int) -> Tensor:
-        """Label and context loss of the labelled part, plus that of the rest, weighted."""
-        config = self.config
-        weights = targets.weights * losses.miss_weights(targets.labels, self.miss_costs)
-        cells = losses.elementwise(config.loss, alignment.logits, targets.labels)
+        """Label and context loss of single photos."""
         context = F.binary_cross_entropy_with_logits(
             alignment.context_logits, targets.contexts, reduction="none"
         )
+        labels = self._label_loss(alignment.logits, targets.labels, targets.weights)
+        contexts = losses.of_photos(context, targets.context_weights)
+        return self._mean(labels + self.config.lambda_context * contexts, n_labeled)
 
-        def part(rows: slice) -> Tensor:
-            return losses.reduce(cells[rows], weights[rows]) + config.lambda_context * (
-                losses.reduce(context[rows], targets.context_weights[rows])
-            )
+    def _pair_loss(self, features: ImageFeatures, targets: Targets, n_labeled: int) -> Tensor:
+        """Label loss of photos side by side."""
+        first, second, n_pairs = partners(n_labeled, len(targets.labels))
+        alignment: Alignment = self.student(paired_features(features, first, second))
+        labels, weights = paired_targets(targets.labels, targets.weights, first, second)
+        return self._mean(self._label_loss(alignment.logits, labels, weights), n_pairs)
 
-        loss = part(slice(None, n_labeled))
-        if n_labeled < len(cells):
-            loss = loss + config.lambda_unlabeled * part(slice(n_labeled, None))
-        return loss
+    def _label_loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Of each photo or pair: (B, K) three times to (B,)."""
+        cells = losses.elementwise(self.config.loss, logits, labels)
+        return losses.of_photos(cells, weights * losses.miss_weights(labels, self.miss_costs))
+
+    def _mean(self, photos: Tensor, n_labeled: int) -> Tensor:
+        """Mean loss of the labelled photos (B,) plus that of the rest, weighted."""
+        labeled, rest = photos[:n_labeled], photos[n_labeled:]
+        shares = [(labeled, 1.0), (rest, self.config.lambda_unlabeled)]
+        return torch.stack([part.mean() * share for part, share in shares if len(part)]).sum()
+
+    def _encode(self, batch: Tensor | ImageFeatures) -> ImageFeatures:
+        """What the backbone makes of a batch, unless it is that already."""
+        if isinstance(batch, ImageFeatures):
+            return batch
+        assert isinstance(self.student, Classifier)
+        return self.student.encode(batch)
 
     def _set_learning_rate(self) -> None:
         share = learning_rate_share(self.step, self.plan)

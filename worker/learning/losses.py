@@ -42,12 +42,12 @@ def asymmetric(
     return -(focus_positive * log_positive + focus_negative * log_negative)
 
 
-def reduce(cells: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sum over labels, mean over images: `cells` and `weights` (B, K) to a scalar.
+def of_photos(cells: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum over labels: `cells` and `weights` (B, K) to (B,).
 
     A cell of weight 0 is unknown and has no part in the sum.
     """
-    return (cells * weights).sum(dim=1).mean()
+    return (cells * weights).sum(dim=1)
 
 
 def miss_weights(targets: Tensor, miss_costs: Tensor) -> Tensor:

@@ -34,7 +34,8 @@ class Method:
     """`rule` makes the pseudo-labels; without one only human labels are learned.
 
     `measures_confidence` says that the rule, or the outcome, rests on held-out labels: where none
-    are set aside, they are made by cross-fitting. `configure` is the method's own part of the
+    are set aside, they are made by cross-fitting. `pairs` says that photos are also learned side by
+    side. `configure` is the method's own part of the
     configuration, its loss for example. `source` is where it was published.
     """
 
@@ -44,6 +45,7 @@ class Method:
     rule: Rule | None
     contexts: Contexts = Contexts.NONE
     measures_confidence: bool = False
+    pairs: bool = False
     configure: Callable[[TrainingConfig], TrainingConfig] = lambda config: config
 
     def groups(
@@ -69,4 +71,5 @@ KIZU = Method(
     rule=calibrated_class_aware,
     contexts=Contexts.FOUND,
     measures_confidence=True,
+    pairs=True,
 )

@@ -62,12 +62,13 @@ class TrainingConfig:
     loss: Loss = Loss.BCE
     lambda_unlabeled: float = 1.0
     lambda_context: float = 0.5
+    lambda_pairs: float = 0.5  # photos side by side (pairs.py)
     n_contexts: int | None = None  # None: found from the labels
     folds: int = 2
     keep_positive: float = 1.0
     keep_negative: float = 0.9
     teacher_views: int = 2
-    views: int = 2
+    views: int | None = None  # orientations that the result averages over; None: auto
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: Precision = Precision.AUTO
     threads: int | None = None
@@ -191,13 +192,15 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
 def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) -> TrainingConfig:
     """The configuration with every `auto` decided that needs no label."""
     device = next(backbone.parameters()).device
+    augmentation = _resolve_augmentation(config.augmentation, dataset)
     return replace(
         config,
         mode=Mode(backbone.default_mode) if config.mode is Mode.AUTO else config.mode,
         tuned=_resolve_tuned(config.tuned, backbone),
         resolution=config.resolution or usual_resolution(backbone),
         precision=resolve_precision(config.precision, device),
-        augmentation=_resolve_augmentation(config.augmentation, dataset),
+        augmentation=augmentation,
+        views=config.views or usual_views(backbone, augmentation.orientations),
     )
 
 
@@ -212,6 +215,11 @@ def _resolve_augmentation(augmentation: Augmentation, dataset: TrainingSet) -> A
         return augmentation
     height, width = (1, 1) if dataset.photos is None else dataset.photos(0).shape[:2]
     return replace(augmentation, orientations=usual_orientations(height, width))
+
+
+def usual_views(backbone: Backbone, orientations: Orientations) -> int:
+    """Every orientation where looking is cheap, two where it is not (measured in research/LOG)."""
+    return orientations.variants if backbone.any_size else 2
 
 
 def usual_resolution(backbone: Backbone) -> int:

@@ -56,6 +56,8 @@ class PretrainingConfig:
     boards: float = 0.6
     caption_weight: float = 0.5
     threads: int = 2
+    renderers: int = 1  # processes that draw while one trains
+    device: str = "cpu"
     save_every: int = 200
 
 
@@ -106,7 +108,7 @@ def _cells(masks: dict[str, NDArray[np.bool_]], size: int) -> NDArray[np.int8]:
 
 
 class Renderer:
-    """Keeps one process ahead of the training; yields the shards that make up each batch."""
+    """Keeps its processes ahead of the training; yields the shards that make up each batch."""
 
     def __init__(self, config: PretrainingConfig, pool: ProcessPoolExecutor) -> None:
         self._config, self._pool = config, pool
@@ -118,7 +120,7 @@ class Renderer:
         ahead = max(0, first - AGES[-1])
         self._first_shard, self._next, self.progress = ahead, ahead, progress
         for step in range(first, last):
-            while self._next < min(step + 8, last):
+            while self._next < min(step + 8 * self._config.renderers, last):
                 share = _progress_of(self._config, self._next, self.progress)
                 self._pending.append(self._pool.submit(make_shard, self._config, self._next, share))
                 self._next += 1
@@ -182,16 +184,16 @@ class Pretraining:
 
     def __init__(self, config: PretrainingConfig) -> None:
         self.config = config
-        self.student = untrained(seed=config.seed).train()
-        self.average = untrained(seed=config.seed).requires_grad_(False)
+        self.device = torch.device(config.device)
+        self.student = untrained(seed=config.seed).to(self.device).train()
+        self.average = untrained(seed=config.seed).to(self.device).requires_grad_(False)
         visual, text = self._parameters()
         self.optimizer = torch.optim.AdamW(
             [{"params": visual, "peak": config.lr}, {"params": text, "peak": config.text_lr}],
             lr=config.lr,
             weight_decay=config.weight_decay,
         )
-        device = torch.device("cpu")
-        self.bf16 = resolve_precision(Precision.AUTO, device) is Precision.BF16
+        self.bf16 = resolve_precision(Precision.AUTO, self.device) is Precision.BF16
         self.steps_done, self.seconds = 0, 0.0
 
     def _parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -217,9 +219,9 @@ class Pretraining:
 
     def _losses(self, shards: list[Shard], rng: np.random.Generator) -> dict[str, Tensor]:
         pixels = np.concatenate([shard.pixels for shard in shards])
-        cells = torch.from_numpy(np.concatenate([shard.cells for shard in shards]))
+        cells = torch.from_numpy(np.concatenate([shard.cells for shard in shards])).to(self.device)
         cells = cells.flatten(2).transpose(1, 2)  # (B, L, K)
-        features = self._see(torch.from_numpy(pixels))
+        features = self._see(torch.from_numpy(pixels).to(self.device))
         tokens = F.normalize(features.tokens.float(), dim=-1)
         text = F.normalize(self._read([prompt(rng, kind.key) for kind in KINDS]), dim=-1)
         shown = (cells == 1).any(dim=1).float()
@@ -233,12 +235,12 @@ class Pretraining:
         return losses
 
     def _read(self, sentences: list[str]) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             return self.student.encode_text(sentences).float()
 
     def _see(self, pixels: Tensor) -> ImageFeatures:
         images = pixels.permute(0, 3, 1, 2).float() / 255  # keeps channels last in memory
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             return self.student.encode_image(images)
 
     def _caption_loss(self, pooled: Tensor, fresh: Shard) -> Tensor:
@@ -247,7 +249,8 @@ class Pretraining:
         wrong = fresh.wrong_captions[: self.config.hard_negatives]
         captions = self._read([*fresh.captions[:count], *wrong])
         contents = np.array(fresh.contents[:count])
-        same = torch.from_numpy((contents[:, None] == contents[None]).astype(np.float32))
+        equal = (contents[:, None] == contents[None]).astype(np.float32)
+        same = torch.from_numpy(equal).to(self.device)
         scale = self.student.model.logit_scale.exp().clamp(max=100)
         return caption_loss(pooled[:count], captions, same, scale)
 
@@ -309,7 +312,7 @@ def pretrain(config: PretrainingConfig, folder: Path) -> Pretraining:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=_leave_with_parent
+            config.renderers, mp_context=get_context("spawn"), initializer=_leave_with_parent
         ) as pool,
         (folder / "log.jsonl").open("a") as log,
     ):
@@ -359,12 +362,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=PretrainingConfig.steps)
     parser.add_argument("--minutes", type=float, help="stop by the clock instead of after steps")
     parser.add_argument("--threads", type=int, default=PretrainingConfig.threads)
+    parser.add_argument("--renderers", type=int, default=PretrainingConfig.renderers)
+    parser.add_argument("--shard", type=int, default=PretrainingConfig.shard)
+    parser.add_argument("--device", default=PretrainingConfig.device, help="cpu or cuda")
     parser.add_argument("--seed", type=int, default=PretrainingConfig.seed)
-    given = parser.parse_args(arguments)
-    config = PretrainingConfig(
-        steps=given.steps, minutes=given.minutes, seed=given.seed, threads=given.threads
-    )
-    pretrain(config, given.out)
+    given = vars(parser.parse_args(arguments))
+    folder = given.pop("out")
+    pretrain(PretrainingConfig(**given), folder)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,8 @@ class Training:
         self.device = next(backbone.parameters()).device
         self.processes = Processes.here()
         self.tune = config.mode is Mode.TUNE
+        assert config.views is not None
+        self.views = config.views
         self.labeled = dataset.rows(Split.TRAIN)
         self.validation, self.promising = set_apart(
             dataset.rows(Split.VALIDATION), derive(config.seed, "promises")
@@ -145,7 +147,9 @@ class Training:
         keys = [label.key for label in self.specs]
         self.contexts = method.groups(dataset.labels[self.labeled], keys, config)
         if not self.contexts.active:
-            self.config = dataclasses.replace(config, lambda_context=0.0)
+            self.config = dataclasses.replace(self.config, lambda_context=0.0)
+        if not method.pairs:
+            self.config = dataclasses.replace(self.config, lambda_pairs=0.0)
         self.membership = self.contexts.membership()
         self.text = text_features(self.specs, backbone)
         self.fingerprint = self._fingerprint()
@@ -312,12 +316,13 @@ class Training:
         partial = self.labeled[(human[self.labeled] < 0).any(axis=1)]
         rows = np.concatenate([unlabeled, partial])
         self._note_validation(learner)
+        views = self.config.teacher_views
         known = Round(
-            logits=self._look(learner.teacher, rows, views=self.config.teacher_views).logits,
+            logits=self._look(learner.teacher, rows, views=views).logits,
             labels=human[self.labeled],
             config=self.config,
-            labeled=lambda: self._scored(learner, self.labeled),
-            held_out=lambda: self._evidence(learner),
+            labeled=lambda: self._scored(learner, self.labeled, views),
+            held_out=lambda: self._evidence(learner, views),
             spread=lambda: spread(learner.teacher, self.inputs, rows, seed=learner.step),
         )
         assert self.method.rule is not None
@@ -325,34 +330,38 @@ class Training:
 
     def _note_validation(self, learner: Learner) -> None:
         if len(self.validation):
-            seen = self._scored(learner, self.validation)
+            seen = self._scored(learner, self.validation, self.config.teacher_views)
             self.meter.metrics["validation_map"] = mean_average_precision(seen.logits, seen.labels)
 
     # --- confidence, measured on labels that the model did not see --------------------------
 
-    def _cross_fit(self) -> Evidence | None:
-        """Held-out logits of every training photo, from models that trained on the others."""
+    def _cross_fit(self) -> dict[int, Evidence]:
+        """Held-out logits of every training photo, from models that trained on the others.
+
+        By the number of views that they average, since that moves how sure a score is.
+        """
         rows = shuffled(self.labeled, derive(self.config.seed, "folds"))
         parts = np.array_split(rows, self.config.folds)
         plan = dataclasses.replace(
             self.plan, warm_up_steps=self.plan.fold_steps, rounds=0, round_steps=0
         )
-        parts_seen = []
+        seen: dict[int, list[Evidence]] = {self.config.teacher_views: [], self.views: []}
         for number, held_out in enumerate(parts):
             others = np.setdiff1d(rows, held_out)
             learner = self._fit(f"fold-{number}", others, plan)
-            parts_seen.append(self._scored(learner, held_out))
-        return joined(parts_seen)
+            for views, scored in seen.items():
+                scored.append(self._scored(learner, held_out, views))
+        return {views: joined(scored) for views, scored in seen.items()}
 
-    def _evidence(self, learner: Learner) -> Evidence | None:
+    def _evidence(self, learner: Learner, views: int) -> Evidence | None:
         """Held-out scores of a model now; None where nothing could be held out."""
-        parts = [self.folds] if self.folds is not None else []
+        parts = [] if self.folds is None else [self.folds[views]]
         if len(self.validation):
-            parts.append(self._scored(learner, self.validation))
-        return joined(parts)
+            parts.append(self._scored(learner, self.validation, views))
+        return joined(parts) if parts else None
 
-    def _scored(self, learner: Learner, rows: Rows) -> Evidence:
-        seen = self._look(learner.teacher, rows, views=self.config.views)
+    def _scored(self, learner: Learner, rows: Rows, views: int) -> Evidence:
+        seen = self._look(learner.teacher, rows, views=views)
         return Evidence(seen.logits, self.dataset.labels[rows])
 
     def _look(self, model: nn.Module, rows: Rows, *, views: int) -> Look:
@@ -376,8 +385,8 @@ class Training:
     def _finish(self, learner: Learner) -> TrainedModel:
         """Measure, calibrate, choose thresholds, write the card."""
         judgement = judge(
-            self._evidence(learner),
-            self._scored(learner, self.promising) if len(self.promising) else None,
+            self._evidence(learner, self.views),
+            self._scored(learner, self.promising, self.views) if len(self.promising) else None,
             [label.key for label in self.specs],
             cross_fitted=self.cross_fitted,
         )
@@ -400,7 +409,7 @@ class Training:
             mode=config.mode,
             adapters=config.adapters,
             resolution=config.resolution,
-            views=config.views if self.tune else 1,
+            views=self.views if self.tune else 1,
             orientations=config.augmentation.orientations,
             precision=config.precision,
             contexts=self.contexts,

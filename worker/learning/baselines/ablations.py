@@ -19,6 +19,7 @@ def equal_weights(known: Round) -> PseudoLabels:
 ABLATIONS = (
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
+    replace(KIZU, name="kizu-no-pairs", pairs=False),
     replace(KIZU, name="kizu-equal-weights", rule=equal_weights),
     replace(KIZU, name="kizu-fixed-thresholds", rule=fixed_thresholds),
 )
