@@ -6,7 +6,7 @@ Leaves the last loss, the logits of some photos and what was tuned.
 import dataclasses
 import json
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -33,15 +33,19 @@ CONFIG = dataclasses.replace(
 
 
 def main(folder: Path, alone: bool) -> None:
-    with nullcontext() if alone else joined():
+    with ExitStack() as stack:
+        if not alone:
+            stack.enter_context(joined())
         dataset, seen = marks(13, 17), []
+        assert dataset.photos is not None
+        photos = [dataset.photos(index) for index in range(20)]
 
         def note(progress: Progress) -> None:
             seen.append(progress.metrics)
 
         model = train(dataset, SPECS, tiny(folder.parent), CONFIG, workdir=folder, on_progress=note)
         if Processes.here().is_first:
-            logits = model.predictor().look([dataset.photos(i) for i in range(20)]).logits
+            logits = model.predictor().look(photos).logits
             tuned = adapter_state(model.classifier.backbone)
             save_file({**tuned, "logits": torch.from_numpy(logits)}, folder / "result.safetensors")
             (folder / "figures.json").write_text(json.dumps(seen[-1]))

@@ -35,7 +35,8 @@ TEXT = {
 def tiny(folder: Path, seed: int = 0, name: str = TINY) -> Backbone:
     """The tower loaded from a file of random weights in `folder`; open_clip knows it from now."""
     config = folder / f"{name}.json"
-    config.write_text(json.dumps({**TEXT, "vision_cfg": TOWERS[name]}))
+    if not config.exists():  # written before several processes read it
+        config.write_text(json.dumps({**TEXT, "vision_cfg": TOWERS[name]}))
     open_clip.add_model_config(config)
     weights = folder / f"{name}-{seed}.safetensors"
     if not weights.exists():

@@ -82,7 +82,7 @@ def is_large(backbone: Backbone) -> bool:
 def is_adaptable(backbone: Backbone) -> bool:
     """Whether most of the image tower are linear maps, as in transformers."""
     tower = backbone.model.visual
-    reached = sum(getattr(module, name).numel() for module, name in _linear_maps(tower))
+    reached: int = sum(getattr(module, name).numel() for module, name in _linear_maps(tower))
     return 2 * reached >= _size(tower)
 
 
@@ -126,7 +126,7 @@ def _make_plain(module: nn.Module) -> None:
 
 def _linear_maps(tower: nn.Module) -> list[tuple[nn.Module, str]]:
     """Modules and the names of their weights: linear layers, and attention's packed projection."""
-    found = []
+    found: list[tuple[nn.Module, str]] = []
     for module in tower.modules():
         if isinstance(module, nn.Linear):
             found.append((module, "weight"))

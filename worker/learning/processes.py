@@ -78,14 +78,14 @@ class Processes:
 
     def together(self, work: Callable[[], Result]) -> Result:
         """`work` in every process; if one is asked to stop in the middle, all raise `Stopped`."""
-        result, stopped = None, False
         try:
             result = work()
         except Stopped:
-            stopped = True
-        if self.any(stopped):
+            self.any(True)
+            raise
+        if self.any(False):
             raise Stopped
-        return result  # type: ignore[return-value]
+        return result
 
     def after_first(self, work: Callable[[], Result]) -> Result:
         """`work` in the first process, then in the others, which find the files that it left."""
