@@ -19,7 +19,13 @@ from app.projects.deps import ProjectDep
 from app.training import gate, service
 from app.training.models import ModelVersion
 from app.training.naming import LabelKeys, with_keys
-from app.training.schemas import ModelDetailOut, ModelOut, PredictionIn, TrainingIn
+from app.training.schemas import (
+    ModelDetailOut,
+    ModelOut,
+    PredictionIn,
+    TrainingIn,
+    TrainingScope,
+)
 
 router = make_router("/projects/{slug}", "Models")
 
@@ -39,10 +45,15 @@ def start_training(
     response: Response,
     body: TrainingIn | None = None,
 ) -> JobOut:
-    """The new version goes live by itself unless it may be worse than the live one."""
-    payload = TrainPayload(**(body or TrainingIn()).model_dump())
-    job = service.start_training(session, project, payload, actor_id=principal.user_id)
-    return _accepted(job, response)
+    """The new version goes live by itself unless it may be worse than the live one.
+
+    Scope `new_labels` takes a minute or so: labels that the live version does not know join it,
+    from their first annotations or, without any, from their texts. Other labels keep their scores.
+    """
+    asked = body or TrainingIn()
+    payload = TrainPayload(**asked.model_dump(exclude={"scope"}))
+    start = service.start_training if asked.scope is TrainingScope.ALL else service.start_growing
+    return _accepted(start(session, project, payload, actor_id=principal.user_id), response)
 
 
 @router.post(

@@ -23,6 +23,20 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Growth:
+    """Labels that joined a trained model: which, what the model was called, how they were learned.
+
+    `metrics` are the figures of these labels together; a `config` of nothing says that they are
+    scored by their texts alone.
+    """
+
+    labels: tuple[str, ...]
+    origin: str
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a model is, what it learned from, how well it does and how to use its scores."""
 
@@ -42,6 +56,7 @@ class ModelCard:
     counts: dict[str, Any]
     config: dict[str, Any]
     code_version: str
+    grown: tuple[Growth, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A document of JSON types only; what could not be computed is null."""
@@ -65,6 +80,10 @@ class ModelCard:
         )
         fields["calibration"] = Calibration.from_json(document["calibration"])
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))
+        fields["grown"] = tuple(
+            Growth(**{**growth, "labels": tuple(growth["labels"])})
+            for growth in document.get("grown", [])
+        )
         for name, kind in _ENUMS.items():
             fields[name] = kind(document[name])
         return cls(**fields)

@@ -207,6 +207,7 @@ class _Distillation:
             precision=self.config.precision,
             promises={},
             counts={"taught": len(self.rows)},
+            grown=(),
             config={**dataclasses.asdict(self.config), "plan": plan, "distilled_from": origin},
             code_version=importlib.metadata.version("kizu"),
         )
@@ -220,7 +221,11 @@ class _Distillation:
             return {"metrics": metrics_json(None, keys, "not measured", [False] * len(keys))}
         seen = look(classifier, self.inputs, rows, views=1, orientations=card.orientations)
         judgement = judge(
-            Evidence(seen.logits, self.dataset.labels[rows]), None, keys, cross_fitted=False
+            Evidence(seen.logits, self.dataset.labels[rows]),
+            None,
+            keys,
+            cross_fitted=False,
+            miss_costs=[label.miss_cost for label in card.labels],
         )
         return {name: getattr(judgement, name) for name in ("calibration", "thresholds", "metrics")}
 

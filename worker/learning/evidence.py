@@ -74,7 +74,12 @@ class Judgement:
 
 
 def judge(
-    evidence: Evidence | None, fresh: Evidence | None, keys: Sequence[str], *, cross_fitted: bool
+    evidence: Evidence | None,
+    fresh: Evidence | None,
+    keys: Sequence[str],
+    *,
+    cross_fitted: bool,
+    miss_costs: Sequence[float] | None = None,
 ) -> Judgement:
     """Calibration and thresholds from `evidence`, promises from `fresh`, figures from both.
 
@@ -97,7 +102,7 @@ def judge(
     enough = [has_evidence(column) for column in whole.labels.T]
     return Judgement(
         calibration,
-        precision_thresholds(probabilities, evidence.labels),
+        precision_thresholds(probabilities, evidence.labels, miss_costs=miss_costs),
         metrics_json(evaluation, keys, source, enough),
         {} if fresh is None else promises(calibration(fresh.logits), fresh.labels, keys),
     )

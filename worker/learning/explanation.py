@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from worker.learning.aligner import Aligner, Classifier
+from worker.learning.grown import aligners_of
 
 # Finer maps are pooled: 1,024 bytes a map at most, and no place larger than a person notices.
 MOST_PLACES = 32
@@ -61,10 +62,12 @@ def heat_maps(classifier: Classifier, pixels: Tensor, basis: Basis = Basis.BOTH)
 
     Raises `TypeError` for a head that does not look for each label by itself.
     """
-    head = classifier.head
-    if not isinstance(head, Aligner):
-        raise TypeError(f"{type(head).__name__} does not look for labels one by one")
-    strength = contributions(head, classifier.encode(pixels).tokens, basis)  # (B, K, L)
+    aligners = aligners_of(classifier.head)
+    if not aligners:
+        raise TypeError(f"{type(classifier.head).__name__} does not look for labels one by one")
+    tokens = classifier.encode(pixels).tokens
+    parts = [contributions(aligner, tokens, basis) for aligner in aligners]
+    strength = torch.cat(parts, dim=1)  # (B, K, L)
     side = math.isqrt(strength.shape[-1])
     maps = strength.unflatten(-1, (side, side))
     if side > MOST_PLACES:

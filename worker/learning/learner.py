@@ -201,7 +201,10 @@ class Learner:
         """Label and context loss of the labelled part, plus that of the rest, weighted."""
         config = self.config
         weights = targets.weights * losses.miss_weights(targets.labels, self.miss_costs)
-        cells = losses.elementwise(config.loss, alignment.logits, targets.labels)
+        # With the cost among the odds, what is learned stays the plain odds: labels of different
+        # costs then share one calibration.
+        logits = alignment.logits + self.miss_costs.log()
+        cells = losses.elementwise(config.loss, logits, targets.labels)
         context = F.binary_cross_entropy_with_logits(
             alignment.context_logits, targets.contexts, reduction="none"
         )

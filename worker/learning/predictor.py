@@ -15,11 +15,12 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from worker.learning import checkpoint
-from worker.learning.aligner import Aligner, Classifier
+from worker.learning.aligner import Classifier
 from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, untrained
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
+from worker.learning.grown import empty_head
 from worker.learning.learner import LOOK_BATCH, Look, see
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
@@ -80,9 +81,8 @@ class Predictor:
         if backbone is None:
             backbone = _backbone(card)
         text = tensors["head.text"]
-        classifier = Classifier(
-            backbone, Aligner(text, card.contexts.count), bf16=card.precision is Precision.BF16
-        )
+        head = empty_head(text, card.contexts.count, [len(one.labels) for one in card.grown])
+        classifier = Classifier(backbone, head, bf16=card.precision is Precision.BF16)
         classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:
             classifier.backbone.load_state_dict(checkpoint.under("backbone", tensors))

@@ -354,6 +354,7 @@ class Training:
             self._scored(learner, self.promising) if len(self.promising) else None,
             [label.key for label in self.specs],
             cross_fitted=self.cross_fitted,
+            miss_costs=[label.miss_cost for label in self.specs],
         )
         model = learner.teacher
         classifier = model if isinstance(model, Classifier) else self._with_heads(model)
