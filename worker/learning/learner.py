@@ -71,9 +71,16 @@ class Answers:
         return Answers(values, weights)
 
     def targets(self, membership: Scores) -> Targets:
-        """What to learn, with groups (K, C): a group is as sure as its labels on average."""
+        """What to learn, with groups (K, C).
+
+        One present label makes its group active, whatever is known of the others, so the group is
+        as sure as the surest of them; one that is not active is as sure as its labels on average.
+        """
         contexts = context_targets(self.values, membership)
-        sureness = self.weights @ membership / membership.sum(axis=0)
+        present = np.where(self.values == 1, self.weights, 0.0)  # (N, K)
+        surest = (present[:, :, None] * membership).max(axis=1)  # (N, C)
+        average = self.weights @ membership / membership.sum(axis=0)
+        sureness = np.where(contexts == 1, surest, average)
         return Targets(
             labels=torch.from_numpy((self.values == 1).astype(np.float32)),
             weights=torch.from_numpy((self.weights * (self.values >= 0)).astype(np.float32)),

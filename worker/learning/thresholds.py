@@ -48,6 +48,14 @@ def class_prior(labels: Labels) -> Scores:
     return np.asarray((positives + 0.5) / (known + 1))
 
 
+def closed_where(thresholds: Thresholds, unknown: NDArray[np.bool_]) -> Thresholds:
+    """The thresholds, without any pseudo-label for the labels (K,) that are `unknown`."""
+    return Thresholds(
+        tuple(np.where(unknown, ABOVE_ALL, thresholds.present).tolist()),
+        tuple(np.where(unknown, BELOW_ALL, thresholds.absent).tolist()),
+    )
+
+
 def class_aware_thresholds(
     probabilities: Scores, prior: Scores, *, keep_positive: float = 1.0, keep_negative: float = 1.0
 ) -> Thresholds:
