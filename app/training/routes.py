@@ -7,7 +7,7 @@ from fastapi import Response
 
 from app.annotations import service as annotations
 from app.core.errors import BadRequest, Conflict, NotFound, PreconditionRequired, Stale
-from app.core.http.deps import Cursor, IfMatch, Limit, SessionDep, check_if_match, etag
+from app.core.http.deps import Cursor, IfMatch, Limit, SessionDep, StoreDep, check_if_match, etag
 from app.core.http.problems import responses
 from app.core.http.transactions import make_router
 from app.core.pagination import Page
@@ -16,10 +16,11 @@ from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.schemas import JobOut
 from app.projects.deps import ProjectDep
-from app.training import gate, service
+from app.training import doubts, gate, service
 from app.training.models import ModelVersion
 from app.training.naming import LabelKeys, with_keys
 from app.training.schemas import (
+    DoubtfulLabelOut,
     ModelDetailOut,
     ModelOut,
     PredictionIn,
@@ -119,6 +120,35 @@ def get_model(
         snapshot_sha256=snapshot.sha256,
         snapshot_counts=with_keys(snapshot.counts, keys, "labels"),
     )
+
+
+@router.get(
+    "/models/{version_id}/doubtful-labels",
+    summary="Answers of people that a model version found improbable",
+    response_model=Page[DoubtfulLabelOut],
+    responses=responses(NotFound),
+)
+def list_doubtful_labels(
+    project: ProjectDep,
+    version_id: UUID,
+    session: SessionDep,
+    store: StoreDep,
+    principal: CanRead,
+) -> Page[DoubtfulLabelOut]:
+    """To look at again, the least probable first and 500 at most, on photos to train with or to
+    measure with. What people have changed since is left out; nothing changes by itself."""
+    version = service.get_version(session, project.id, version_id)
+    keys = annotations.label_keys(session, project.id)
+    items = [
+        DoubtfulLabelOut(
+            image_id=doubt.image_id,
+            label=keys[doubt.label_id],
+            value=doubt.value,
+            probability=doubt.probability,
+        )
+        for doubt in doubts.still_standing(session, store, version)
+    ]
+    return Page(items=items, next_cursor=None)
 
 
 @router.post(

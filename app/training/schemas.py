@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.annotations.models import LabelValue
 from app.training.models import ModelState
 
 
@@ -99,3 +100,12 @@ class ModelDetailOut(ModelOut):
     )
     snapshot_sha256: str
     snapshot_counts: dict[str, Any]
+
+
+class DoubtfulLabelOut(BaseModel):
+    """What a person said about a photo, and what a model that did not learn from it makes of it."""
+
+    image_id: UUID
+    label: str
+    value: LabelValue = Field(description="What people say now.")
+    probability: float = Field(description="That this is right.", examples=[0.02])

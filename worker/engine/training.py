@@ -15,14 +15,16 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
+from app.annotations.models import LabelValue
 from app.core.errors import Invalid, NotFound
 from app.core.ids import new_id
 from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.stages import JobStage
 from app.projects import service as projects
-from app.training import gate, snapshots
+from app.training import doubts, gate, snapshots
 from app.training import service as training
+from app.training.doubts import Doubt
 from app.training.models import DatasetSnapshot, ModelVersion
 from app.training.service import NotEnoughLabels, Trained
 from app.training.snapshots import Snapshot
@@ -269,6 +271,7 @@ def examined(run: JobRun, learned: Learned, snapshot: Snapshot, settled: Settled
     model.save(folder)
     for file in (WEIGHTS, CARD):
         run.store.put_file(f"{run.blob_prefix}/{file}", folder / file)
+    doubts.keep(run.store, run.blob_prefix, _doubts(learned))
     run.report(LEARNING_SHARE, JobStage.COMPARE)
     candidate = Scored(None, learned.label_ids, _scores(run, model.predictor(), snapshot))
     card = model.card.to_json()
@@ -280,6 +283,20 @@ def examined(run: JobRun, learned: Learned, snapshot: Snapshot, settled: Settled
         metrics=version_metrics(card["metrics"], candidate, snapshot),
         gate=_gate(run, candidate, snapshot, settled),
     )
+
+
+def _doubts(learned: Learned) -> list[Doubt]:
+    keys = [label.key for label in learned.model.card.labels]
+    label_ids = dict(zip(keys, learned.label_ids, strict=True))
+    return [
+        Doubt(
+            image_id=UUID(one.photo),
+            label_id=label_ids[one.label],
+            value=LabelValue.PRESENT if one.value == snapshots.PRESENT else LabelValue.ABSENT,
+            probability=one.probability,
+        )
+        for one in learned.model.doubtful
+    ]
 
 
 def _gate(run: JobRun, candidate: Scored, snapshot: Snapshot, settled: Settled) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from worker.learning.calibration import (
     has_evidence,
 )
 from worker.learning.card import metrics_json
+from worker.learning.label_noise import Doubtful, doubtful_cells, noise_rates, ranked
 from worker.learning.metrics import evaluate
 from worker.learning.thresholds import ABSENT, PRESENT, Thresholds, precision_thresholds
 
@@ -40,6 +41,7 @@ class Evidence:
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int8]
+    photos: tuple[str, ...] = ()  # keys of the photos, where anybody will ask for them
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence | None:
@@ -49,6 +51,7 @@ def joined(parts: Sequence[Evidence]) -> Evidence | None:
     return Evidence(
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.labels for part in parts]),
+        tuple(photo for part in parts for photo in part.photos),
     )
 
 
@@ -65,12 +68,16 @@ def set_apart(rows: Rows, seed: int) -> tuple[Rows, Rows]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a card says of a model's confidence; `promises` by label key, as JSON."""
+    """What a card says of a model's confidence; `promises` by label key, as JSON.
+
+    `doubtful` are answers of people that the evidence speaks against.
+    """
 
     calibration: Calibration
     thresholds: Thresholds
     metrics: dict[str, Any]
     promises: dict[str, list[dict[str, Any]]]
+    doubtful: tuple[Doubtful, ...] = ()
 
 
 def judge(
@@ -100,11 +107,16 @@ def judge(
         unseen = np.concatenate([unseen, calibration(fresh.logits)])
     evaluation = evaluate(calibration(whole.logits), whole.labels, unseen=unseen)
     enough = [has_evidence(column) for column in whole.labels.T]
+    metrics = metrics_json(evaluation, keys, source, enough)
+    doubted = doubtful_cells(unseen, whole.labels)
+    for key, rate in zip(keys, noise_rates(doubted, whole.labels), strict=True):
+        metrics["labels"][key]["doubtful_share"] = rate
     return Judgement(
         calibration,
         precision_thresholds(probabilities, evidence.labels, miss_costs=miss_costs),
-        metrics_json(evaluation, keys, source, enough),
+        metrics,
         {} if fresh is None else promises(calibration(fresh.logits), fresh.labels, keys),
+        ranked(doubted, unseen, whole.labels, whole.photos, keys),
     )
 
 

@@ -22,6 +22,7 @@ from worker.learning.card import Growth, ModelCard
 from worker.learning.dataset import Split, TrainingSet
 from worker.learning.evidence import judge
 from worker.learning.grown import aligners_of, joined
+from worker.learning.label_noise import Doubtful
 from worker.learning.method import KIZU, Contexts, Method
 from worker.learning.plan import Mode, TrainingConfig
 from worker.learning.predictor import Predictor, TrainedModel
@@ -40,6 +41,7 @@ class Added:
     metrics: dict[str, Any]
     promises: dict[str, list[dict[str, Any]]]
     config: dict[str, Any]
+    doubtful: tuple[Doubtful, ...] = ()
 
 
 def grow(
@@ -83,7 +85,7 @@ def grow(
     head = joined([*aligners_of(model.classifier.head), added.aligner])
     classifier = Classifier(model.classifier.backbone, head, bf16=model.classifier.bf16)
     card = _card(model.card, new, added, origin, dataset.counts(keys))
-    return TrainedModel(classifier.eval(), card)
+    return TrainedModel(classifier.eval(), card, added.doubtful)
 
 
 def _configuration(card: ModelCard, config: TrainingConfig) -> TrainingConfig:
@@ -122,7 +124,13 @@ def _learned(
     (aligner,) = aligners_of(trained.classifier.head)
     card = trained.card
     return Added(
-        aligner, card.calibration, card.thresholds, card.metrics, card.promises, card.config
+        aligner,
+        card.calibration,
+        card.thresholds,
+        card.metrics,
+        card.promises,
+        card.config,
+        trained.doubtful,
     )
 
 

@@ -21,6 +21,7 @@ from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
 from worker.learning.grown import empty_head
+from worker.learning.label_noise import Doubtful
 from worker.learning.learner import LOOK_BATCH, Look, see
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
@@ -143,10 +144,14 @@ def _backbone(card: ModelCard) -> Backbone:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The outcome of a training."""
+    """The outcome of a training, and answers of people that it finds doubtful.
+
+    Those are about photos and not about the model, so they are not saved with it.
+    """
 
     classifier: Classifier
     card: ModelCard
+    doubtful: tuple[Doubtful, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `card.json`; the tuned backbone is among the weights."""

@@ -330,7 +330,8 @@ class Training:
 
     def _scored(self, learner: Learner, rows: Rows) -> Evidence:
         seen = self._look(learner.teacher, rows, views=self.config.views)
-        return Evidence(seen.logits, self.dataset.labels[rows])
+        photos = tuple(self.dataset.keys[row] for row in rows)
+        return Evidence(seen.logits, self.dataset.labels[rows], photos)
 
     def _look(self, model: nn.Module, rows: Rows, *, views: int) -> Look:
         def before_batch() -> None:
@@ -358,7 +359,7 @@ class Training:
         )
         model = learner.teacher
         classifier = model if isinstance(model, Classifier) else self._with_heads(model)
-        return TrainedModel(classifier.eval(), self._card(judgement))
+        return TrainedModel(classifier.eval(), self._card(judgement), judgement.doubtful)
 
     def _with_heads(self, head: nn.Module) -> Classifier:
         classifier = self._new_classifier()
