@@ -157,7 +157,7 @@ class _Distillation:
         classifier = Classifier(
             copy.deepcopy(self.backbone), head, bf16=self.config.precision is Precision.BF16
         ).to(next(self.backbone.parameters()).device)
-        # The teacher has learned what a miss costs; its answers carry it.
+        # A teacher's scores are plain odds; what a miss costs comes back with the thresholds.
         costs = torch.ones(len(card.labels))
         return Learner(
             classifier.to(memory_format=torch.channels_last), self.config, self.plan, costs

@@ -11,7 +11,7 @@ from app.training.models import ModelState
 
 @pytest.fixture
 def version(line):
-    return line.version(1, ModelState.LIVE, weights_prefix="jobs/one/1")
+    return line.version(1, ModelState.LIVE)
 
 
 def test_what_people_changed_since_is_left_out(line, version, client, settings):
