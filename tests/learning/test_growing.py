@@ -117,10 +117,12 @@ def test_new_labels_are_judged_by_their_own_evidence(live, tmp_path):
 
 
 def test_a_stopped_growth_goes_on_to_the_same_weights(live, tmp_path):
-    dataset = ordered(marks(12, 8))
+    dataset, config = ordered(marks(12, 8)), dataclasses.replace(QUICK, epochs=12)
 
     def run(folder: Path, **how) -> TrainedModel:
-        return grow(loaded(live), dataset, LABELS, QUICK, origin="version 1", workdir=folder, **how)
+        return grow(
+            loaded(live), dataset, LABELS, config, origin="version 1", workdir=folder, **how
+        )
 
     straight = run(tmp_path / "straight")
     for stops in range(40):  # noqa: B007

@@ -63,6 +63,7 @@ def probabilities(factory, number):
     return {row["image_id"]: row["probabilities"] for row in rows}
 
 
+@pytest.mark.timeout(900)
 def test_a_new_label_joins_and_the_others_keep_their_scores(factory):
     before = probabilities(factory, 1)
     add_dark(factory, annotated=3)
