@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.datasets import read_folder, training_set
 from benchmarks.light import speeds
-from benchmarks.pack_training import Pack, training_set
 from worker.learning.backbone import ImageFeatures, load_backbone
 from worker.learning.explanation import heat_maps, png
 from worker.learning.plan import TrainingConfig
@@ -51,7 +51,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         render_pack(Path(folder), train=args.photos, test=0, seed=0)
-        pack = Pack.read(Path(folder))
+        pack = read_folder(Path(folder))
         rows = np.arange(args.photos)
         photos = [pack.photo(int(row)) for row in rows]
         config = TrainingConfig(resolution=args.resolution, epochs=1, rounds=0, threads=1)

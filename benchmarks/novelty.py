@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmarks.pack_training import Pack, show, training_set
+from benchmarks.datasets import Pack, read_folder, training_set
+from benchmarks.settings import show
 from worker.learning.backbone import Backbone, load_backbone
 from worker.learning.novelty import Novelty
 from worker.learning.plan import TrainingConfig
@@ -122,7 +123,7 @@ def materials(args: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def of_pack(args: argparse.Namespace) -> dict[str, dict[str, float]]:
-    pack = Pack.read(Path(args.photos))
+    pack = read_folder(Path(args.photos))
     rng = np.random.default_rng(args.seed)
     pool = rng.permutation(np.flatnonzero(~pack.test))
     test = rng.permutation(np.flatnonzero(pack.test))[: args.ranked]

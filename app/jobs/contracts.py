@@ -40,7 +40,10 @@ class Payload(BaseModel):
 
 
 class TrainPayload(Payload):
-    """How to train; what is unset the worker chooses by the data and the machine."""
+    """How to train; what is unset the worker chooses by the data and the machine.
+
+    With `grow_from` only the labels that this model version does not know are learned.
+    """
 
     seed: int = Field(0, ge=0)
     mode: str | None = None
@@ -49,6 +52,7 @@ class TrainPayload(Payload):
     time_budget_seconds: float | None = Field(None, gt=0)
     backbone: str | None = None
     predict: bool = True
+    grow_from: UUID | None = None
 
 
 class PredictPayload(Payload):

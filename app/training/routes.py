@@ -7,7 +7,7 @@ from fastapi import Response
 
 from app.annotations import service as annotations
 from app.core.errors import BadRequest, Conflict, NotFound, PreconditionRequired, Stale
-from app.core.http.deps import Cursor, IfMatch, Limit, SessionDep, check_if_match, etag
+from app.core.http.deps import Cursor, IfMatch, Limit, SessionDep, StoreDep, check_if_match, etag
 from app.core.http.problems import responses
 from app.core.http.transactions import make_router
 from app.core.pagination import Page
@@ -16,10 +16,17 @@ from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.schemas import JobOut
 from app.projects.deps import ProjectDep
-from app.training import gate, service
+from app.training import doubts, gate, service
 from app.training.models import ModelVersion
 from app.training.naming import LabelKeys, with_keys
-from app.training.schemas import ModelDetailOut, ModelOut, PredictionIn, TrainingIn
+from app.training.schemas import (
+    DoubtfulLabelOut,
+    ModelDetailOut,
+    ModelOut,
+    PredictionIn,
+    TrainingIn,
+    TrainingScope,
+)
 
 router = make_router("/projects/{slug}", "Models")
 
@@ -39,10 +46,15 @@ def start_training(
     response: Response,
     body: TrainingIn | None = None,
 ) -> JobOut:
-    """The new version goes live by itself unless it may be worse than the live one."""
-    payload = TrainPayload(**(body or TrainingIn()).model_dump())
-    job = service.start_training(session, project, payload, actor_id=principal.user_id)
-    return _accepted(job, response)
+    """The new version goes live by itself unless it may be worse than the live one.
+
+    Scope `new_labels` takes a minute or so: labels that the live version does not know join it,
+    from their first annotations or, without any, from their texts. Other labels keep their scores.
+    """
+    asked = body or TrainingIn()
+    payload = TrainPayload(**asked.model_dump(exclude={"scope"}))
+    start = service.start_training if asked.scope is TrainingScope.ALL else service.start_growing
+    return _accepted(start(session, project, payload, actor_id=principal.user_id), response)
 
 
 @router.post(
@@ -108,6 +120,35 @@ def get_model(
         snapshot_sha256=snapshot.sha256,
         snapshot_counts=with_keys(snapshot.counts, keys, "labels"),
     )
+
+
+@router.get(
+    "/models/{version_id}/doubtful-labels",
+    summary="Answers of people that a model version found improbable",
+    response_model=Page[DoubtfulLabelOut],
+    responses=responses(NotFound),
+)
+def list_doubtful_labels(
+    project: ProjectDep,
+    version_id: UUID,
+    session: SessionDep,
+    store: StoreDep,
+    principal: CanRead,
+) -> Page[DoubtfulLabelOut]:
+    """To look at again, the least probable first and 500 at most, on photos to train with or to
+    measure with. What people have changed since is left out; nothing changes by itself."""
+    version = service.get_version(session, project.id, version_id)
+    keys = annotations.label_keys(session, project.id)
+    items = [
+        DoubtfulLabelOut(
+            image_id=doubt.image_id,
+            label=keys[doubt.label_id],
+            value=doubt.value,
+            probability=doubt.probability,
+        )
+        for doubt in doubts.still_standing(session, store, version)
+    ]
+    return Page(items=items, next_cursor=None)
 
 
 @router.post(

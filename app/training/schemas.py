@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.annotations.models import LabelValue
 from app.training.models import ModelState
 
 
@@ -18,11 +19,19 @@ class TrainingMode(StrEnum):
     FROZEN = "frozen"
 
 
+class TrainingScope(StrEnum):
+    """`new_labels` leaves the live version's labels as they are and adds those it does not know."""
+
+    ALL = "all"
+    NEW_LABELS = "new_labels"
+
+
 class TrainingIn(BaseModel):
     """How to train; everything left out is chosen by Kizu."""
 
     model_config = ConfigDict(extra="forbid")
 
+    scope: TrainingScope = TrainingScope.ALL
     seed: int = Field(0, ge=0, lt=2**31, description="Equal seeds draw equally.")
     mode: TrainingMode | None = None
     resolution: int | None = Field(None, ge=32, le=1024, description="Pixels a side.")
@@ -40,6 +49,16 @@ class TrainingIn(BaseModel):
         description="`kizu-small`, or an open_clip name with `@` and published weights or a file.",
     )
     predict: bool = Field(True, description="Suggest labels at once when the version goes live.")
+
+    @model_validator(mode="after")
+    def _keep_what_the_live_version_looks_with(self) -> Self:
+        looks = (self.mode, self.resolution, self.backbone)
+        if self.scope is TrainingScope.NEW_LABELS and any(one is not None for one in looks):
+            raise ValueError(
+                "New labels are learned on what the live version sees: leave out mode, resolution "
+                "and backbone."
+            )
+        return self
 
 
 class PredictionIn(BaseModel):
@@ -81,3 +100,12 @@ class ModelDetailOut(ModelOut):
     )
     snapshot_sha256: str
     snapshot_counts: dict[str, Any]
+
+
+class DoubtfulLabelOut(BaseModel):
+    """What a person said about a photo, and what a model that did not learn from it makes of it."""
+
+    image_id: UUID
+    label: str
+    value: LabelValue = Field(description="What people say now.")
+    probability: float = Field(description="That this is right.", examples=[0.02])

@@ -27,6 +27,10 @@ class NotEnoughLabels(Conflict):
     code, title = "not-enough-labels", "There is nothing to learn from yet"
 
 
+class NoNewLabel(Conflict):
+    code, title = "no-new-label", "The live version knows every label"
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a training hands over; `label_ids` are in the order of the card's labels."""
@@ -49,6 +53,26 @@ def start_training(
         raise NotEnoughLabels(
             "No training photo has a label yet. Annotate at least one photo, then train again."
         )
+    return jobs.create_job(
+        session, kind=JobKind.TRAIN, project_id=project.id, payload=payload, created_by=actor_id
+    )
+
+
+def start_growing(
+    session: Session, project: Project, payload: TrainPayload, *, actor_id: UUID | None
+) -> Job:
+    """Queue a training of those labels alone that the live version does not know.
+
+    Raises `Conflict` without a live version, `NoNewLabel` where it knows them all.
+    """
+    live = live_version(session, project.id)
+    if live is None:
+        raise Conflict("The project has no live model yet. Train one first.")
+    if all(str(one.id) in live.label_ids for one in projects.list_labels(session, project.id)):
+        raise NoNewLabel(
+            f"Version {live.number} knows every label of the project. Add a label, or train all."
+        )
+    payload = payload.model_copy(update={"grow_from": live.id})
     return jobs.create_job(
         session, kind=JobKind.TRAIN, project_id=project.id, payload=payload, created_by=actor_id
     )

@@ -88,7 +88,7 @@ class Bench:
             ledger.peak_mb,
             tensors["answers.values"].numpy(),
             self.dataset.rows(Split.UNLABELED),
-            training.folds,
+            training.folds[training.views] if training.folds else None,
         )
 
     def forget(self, method: Method, tuned: Mapping[str, Any]) -> None:
@@ -167,7 +167,7 @@ class Bench:
 def warm_up_name(method: Method, config: TrainingConfig) -> str:
     """Methods of one name have the same warm-up."""
     training = (config.loss, config.epochs, config.lr, config.head_lr)
-    parts = (method.head.__name__, method.contexts, *training)
+    parts = (method.head.__name__, method.contexts, method.pairs, *training)
     return "-".join(["warm", *map(str, parts)])
 
 

@@ -61,3 +61,29 @@ def test_a_label_without_positives_gets_no_pseudo_labels():
 def test_closed_thresholds_select_nothing():
     chosen = select(np.array([[0.0, 1.0]]), Thresholds.closed(2))
     assert (chosen.value == -1).all()
+
+
+def test_costs_move_thresholds_to_where_answers_cost_least():
+    """Nothing decided by cost: calibrated probabilities themselves, and an easy bar."""
+    rng = np.random.default_rng(2)
+    probability = rng.random((4000, 2))
+    labels = (rng.random((4000, 2)) < probability).astype(np.int8)
+    thresholds = precision_thresholds(
+        probability, labels, miss_costs=(1.0, 4.0), present_precision=0.5, absent_precision=0.5
+    )
+    assert thresholds.present == pytest.approx((0.5, 0.2), abs=0.001)
+    assert thresholds.absent == pytest.approx((0.5, 0.2), abs=0.001)
+
+
+def test_costly_misses_get_more_suggestions_of_presence_and_surer_ones_of_absence():
+    rng = np.random.default_rng(3)
+    probability = np.repeat(rng.beta(0.3, 0.3, (6000, 1)), 2, axis=1)
+    labels = np.repeat((rng.random((6000, 1)) < probability[:, :1]).astype(np.int8), 2, axis=1)
+    chosen = select(probability, precision_thresholds(probability, labels, miss_costs=(1.0, 5.0)))
+    plain, dear = chosen.value.T
+    assert (plain == 1).sum() < (dear == 1).sum()
+    assert (plain == 0).sum() > (dear == 0).sum() > 0
+    missed = [(labels[value == 0, 0] == 1).mean() for value in (plain, dear)]
+    # 19 right answers for a wrong one become 95.
+    assert missed[0] <= 1 / 20
+    assert missed[1] <= 1 / 96

@@ -68,11 +68,12 @@ def version_metrics(
     of_card = card_metrics["labels"]
     per_label = {str(x.id): of_card[x.key] for x in snapshot.labels if x.key in of_card}
     ids = [str(label.id) for label in snapshot.labels]
+    probabilities = np.stack([candidate.column(label.id) for label in snapshot.labels], axis=1)
     return {
         **card_metrics,
         "labels": per_label,
         "ap": {label_id: figures["ap"] for label_id, figures in per_label.items()},
-        "recall": dict(zip(ids, recalls(candidate.probabilities, labels), strict=True)),
+        "recall": dict(zip(ids, recalls(probabilities, labels), strict=True)),
     }
 
 

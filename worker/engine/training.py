@@ -17,14 +17,16 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
+from app.annotations.models import LabelValue
 from app.core.errors import Invalid, NotFound
 from app.core.ids import new_id
 from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.stages import JobStage
 from app.projects import service as projects
-from app.training import gate, snapshots
+from app.training import doubts, gate, snapshots
 from app.training import service as training
+from app.training.doubts import Doubt
 from app.training.models import DatasetSnapshot, ModelVersion
 from app.training.service import NotEnoughLabels, Trained
 from app.training.snapshots import Snapshot
@@ -33,15 +35,16 @@ from worker.engine import snapshots as files
 from worker.engine.alive import kept_alive
 from worker.engine.device import threads, use_threads
 from worker.engine.examination import Scored, Scores, compare, evaluation_set, version_metrics
+from worker.engine.growth import beside, looking_like, spec
 from worker.engine.looking import Looker
 from worker.engine.model_cache import shared_models, shared_tokens
 from worker.engine.parallel import processes_for, train_in_processes
 from worker.engine.photos import PhotoReader
 from worker.engine.training_set import is_frozen, with_photos, with_tokens
 from worker.learning import dataset
-from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
 from worker.learning.dataset import TrainingSet
+from worker.learning.growing import grow
 from worker.learning.novelty import NOVELTY, Novelty, draw_references
 from worker.learning.plan import Mode, TrainingConfig, usual_resolution
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
@@ -71,6 +74,15 @@ class Settled:
     margin: float
     guarded: set[str]
     live: ModelVersion | None
+    grow_from: ModelVersion | None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained model, and whose columns its labels are."""
+
+    model: TrainedModel
+    label_ids: list[UUID]
 
 
 class Attempt:
@@ -85,8 +97,10 @@ class Attempt:
         snapshot = frozen_snapshot(run, payload)
         settled = read_settings(run, payload)
         with said_plainly():
-            model = learn(run, payload, snapshot, settled)
-            self.trained = examined(run, model, snapshot, settled)
+            learned = (learn if settled.grow_from is None else learn_new)(
+                run, payload, snapshot, settled
+            )
+            self.trained = examined(run, learned, snapshot, settled)
         return {"snapshot_id": str(run.job_id)}
 
     def publish(self, session: Session, job: Job, result: dict[str, Any]) -> None:
@@ -138,6 +152,11 @@ def read_settings(run: JobRun, payload: TrainPayload) -> Settled:
             margin=project.gate_margin,
             guarded={str(label.id) for label in labels if label.is_guarded},
             live=training.live_version(session, run.project_id),
+            grow_from=(
+                training.get_version(session, run.project_id, payload.grow_from)
+                if payload.grow_from
+                else None
+            ),
         )
 
 
@@ -164,7 +183,7 @@ def _sentence(error: Exception) -> str:
     return f"{str(error).rstrip('.')}."
 
 
-def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settled) -> TrainedModel:
+def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settled) -> Learned:
     run.report(0.0, JobStage.LOAD)
     with kept_alive(run.tick, at_most=LONGEST_DOWNLOAD_SECONDS):
         backbone = shared_models(run.settings.data_dir).backbone(settled.backbone)
@@ -178,15 +197,48 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
     )
     count = 1 if is_frozen(config, backbone) else processes_for(backbone, run.settings)
     learn_it = train if count == 1 else partial(train_in_processes, count)
-    return learn_it(
+    model = learn_it(
         _training_set(run, snapshot, backbone, config),
-        [LabelSpec(label.key, label.prompts, label.miss_cost) for label in snapshot.labels],
+        [spec(label) for label in snapshot.labels],
         backbone,
         config,
         workdir=run.workdir / "training",
         on_progress=lambda progress: _report(run, progress),
         should_stop=run.should_stop,
     )
+    return Learned(model, [label.id for label in snapshot.labels])
+
+
+def learn_new(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settled) -> Learned:
+    """The labels that the version to grow from does not know, on top of it."""
+    run.report(0.0, JobStage.LOAD)
+    version = settled.grow_from
+    assert version is not None
+    with kept_alive(run.tick, at_most=LONGEST_DOWNLOAD_SECONDS):
+        models = shared_models(run.settings.data_dir)
+        predictor = models.predictor(run.store, version.id, version.weights_prefix)
+    columns = beside(snapshot, predictor, [UUID(label_id) for label_id in version.label_ids])
+    config = looking_like(
+        predictor,
+        TrainingConfig(
+            seed=payload.seed,
+            epochs=payload.epochs,
+            time_budget_seconds=payload.time_budget_seconds,
+            threads=threads(run.settings),
+        ),
+    )
+    photos = _training_set(run, snapshot, predictor.classifier.backbone, config)
+    model = grow(
+        columns.model,
+        columns.of(photos),
+        columns.labels,
+        config,
+        origin=f"version {version.number}",
+        workdir=run.workdir / "training",
+        on_progress=lambda progress: _report(run, progress),
+        should_stop=run.should_stop,
+    )
+    return Learned(model, columns.label_ids)
 
 
 def _training_set(
@@ -217,21 +269,22 @@ def _report(run: JobRun, progress: Progress) -> None:
     )
 
 
-def examined(run: JobRun, model: TrainedModel, snapshot: Snapshot, settled: Settled) -> Trained:
+def examined(run: JobRun, learned: Learned, snapshot: Snapshot, settled: Settled) -> Trained:
     """The weights in the store, and the gate's verdict against the live version."""
+    model = learned.model
     run.report(LEARNING_SHARE, JobStage.SAVE)
     folder = run.workdir / "model"
     model.save(folder)
     keep_references(run, model.predictor(), snapshot, folder / NOVELTY)
     for file in (path for path in folder.iterdir() if path.name in (WEIGHTS, CARD, NOVELTY)):
         run.store.put_file(f"{run.blob_prefix}/{file.name}", file)
+    doubts.keep(run.store, run.blob_prefix, _doubts(learned))
     run.report(LEARNING_SHARE, JobStage.COMPARE)
-    label_ids = [label.id for label in snapshot.labels]
-    candidate = Scored(None, label_ids, _scores(run, model.predictor(), snapshot))
+    candidate = Scored(None, learned.label_ids, _scores(run, model.predictor(), snapshot))
     card = model.card.to_json()
     return Trained(
         version_id=new_id(),
-        label_ids=label_ids,
+        label_ids=learned.label_ids,
         weights_prefix=run.blob_prefix,
         card=card,
         metrics=version_metrics(card["metrics"], candidate, snapshot),
@@ -249,6 +302,20 @@ def keep_references(run: JobRun, predictor: Predictor, snapshot: Snapshot, path:
             [labeled[row] for row in rows], before_batch=lambda _: run.ensure_not_stopped()
         )
         Novelty.fit(seen.embedding).save(path)
+
+
+def _doubts(learned: Learned) -> list[Doubt]:
+    keys = [label.key for label in learned.model.card.labels]
+    label_ids = dict(zip(keys, learned.label_ids, strict=True))
+    return [
+        Doubt(
+            image_id=UUID(one.photo),
+            label_id=label_ids[one.label],
+            value=LabelValue.PRESENT if one.value == snapshots.PRESENT else LabelValue.ABSENT,
+            probability=one.probability,
+        )
+        for one in learned.model.doubtful
+    ]
 
 
 def _gate(run: JobRun, candidate: Scored, snapshot: Snapshot, settled: Settled) -> dict[str, Any]:

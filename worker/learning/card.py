@@ -24,6 +24,20 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Growth:
+    """Labels that joined a trained model: which, what the model was called, how they were learned.
+
+    `metrics` are the figures of these labels together; a `config` of nothing says that they are
+    scored by their texts alone.
+    """
+
+    labels: tuple[str, ...]
+    origin: str
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a model is, what it learned from, how well it does and how to use its scores."""
 
@@ -43,6 +57,7 @@ class ModelCard:
     counts: dict[str, Any]
     config: dict[str, Any]
     code_version: str
+    grown: tuple[Growth, ...] = ()
     adapters: Adapters | None = None  # what was trained of the backbone in tune mode; None: all
 
     @property
@@ -74,6 +89,10 @@ class ModelCard:
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))
         adapters = document.get("adapters")
         fields["adapters"] = None if adapters is None else Adapters(**adapters)
+        fields["grown"] = tuple(
+            Growth(**{**growth, "labels": tuple(growth["labels"])})
+            for growth in document.get("grown", [])
+        )
         for name, kind in _ENUMS.items():
             fields[name] = kind(document[name])
         return cls(**fields)

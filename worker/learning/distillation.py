@@ -166,7 +166,7 @@ class _Distillation:
             head,
             bf16=self.config.precision is Precision.BF16,
         ).to(next(self.backbone.parameters()).device)
-        # The teacher has learned what a miss costs; its answers carry it.
+        # A teacher's scores are plain odds; what a miss costs comes back with the thresholds.
         costs = torch.ones(len(card.labels))
         return Learner(
             classifier.to(memory_format=torch.channels_last), self.config, self.plan, costs
@@ -217,6 +217,7 @@ class _Distillation:
             precision=self.config.precision,
             promises={},
             counts={"taught": len(self.rows)},
+            grown=(),
             config={**dataclasses.asdict(self.config), "plan": plan, "distilled_from": origin},
             code_version=importlib.metadata.version("kizu"),
         )
@@ -230,7 +231,11 @@ class _Distillation:
             return {"metrics": metrics_json(None, keys, "not measured", [False] * len(keys))}
         seen = look(classifier, self.inputs, rows, views=1, orientations=card.orientations)
         judgement = judge(
-            Evidence(seen.logits, self.dataset.labels[rows]), None, keys, cross_fitted=False
+            Evidence(seen.logits, self.dataset.labels[rows]),
+            None,
+            keys,
+            cross_fitted=False,
+            miss_costs=[label.miss_cost for label in card.labels],
         )
         return {name: getattr(judgement, name) for name in ("calibration", "thresholds", "metrics")}
 

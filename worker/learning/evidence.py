@@ -19,6 +19,7 @@ from worker.learning.calibration import (
     has_evidence,
 )
 from worker.learning.card import metrics_json
+from worker.learning.label_noise import Doubtful, doubtful_cells, noise_rates, ranked
 from worker.learning.metrics import evaluate, reliability_diagram
 from worker.learning.thresholds import ABSENT, PRESENT, Thresholds, precision_thresholds
 
@@ -41,6 +42,7 @@ class Evidence:
 
     logits: NDArray[np.float64]
     labels: NDArray[np.int8]
+    photos: tuple[str, ...] = ()  # keys of the photos, where anybody will ask for them
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
@@ -48,6 +50,7 @@ def joined(parts: Sequence[Evidence]) -> Evidence:
     return Evidence(
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.labels for part in parts]),
+        tuple(photo for part in parts for photo in part.photos),
     )
 
 
@@ -64,16 +67,25 @@ def set_apart(rows: Rows, seed: int) -> tuple[Rows, Rows]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a card says of a model's confidence; `promises` by label key, as JSON."""
+    """What a card says of a model's confidence; `promises` by label key, as JSON.
+
+    `doubtful` are answers of people that the evidence speaks against.
+    """
 
     calibration: Calibration
     thresholds: Thresholds
     metrics: dict[str, Any]
     promises: dict[str, list[dict[str, Any]]]
+    doubtful: tuple[Doubtful, ...] = ()
 
 
 def judge(
-    evidence: Evidence | None, fresh: Evidence | None, keys: Sequence[str], *, cross_fitted: bool
+    evidence: Evidence | None,
+    fresh: Evidence | None,
+    keys: Sequence[str],
+    *,
+    cross_fitted: bool,
+    miss_costs: Sequence[float] | None = None,
 ) -> Judgement:
     """Calibration and thresholds from `evidence`, promises from `fresh`, figures from both.
 
@@ -96,12 +108,17 @@ def judge(
     enough = [has_evidence(column) for column in whole.labels.T]
     before = reliability_diagram(np.asarray(expit(whole.logits)), whole.labels)
     after = reliability_diagram(unseen, whole.labels)
-    diagrams = {"before": asdict(before), "after": asdict(after)}
+    metrics = metrics_json(evaluation, keys, source, enough)
+    metrics["reliability"] = {"before": asdict(before), "after": asdict(after)}
+    doubted = doubtful_cells(unseen, whole.labels)
+    for key, rate in zip(keys, noise_rates(doubted, whole.labels), strict=True):
+        metrics["labels"][key]["doubtful_share"] = rate
     return Judgement(
         calibration,
-        precision_thresholds(probabilities, evidence.labels),
-        {**metrics_json(evaluation, keys, source, enough), "reliability": diagrams},
+        precision_thresholds(probabilities, evidence.labels, miss_costs=miss_costs),
+        metrics,
         {} if fresh is None else promises(calibration(fresh.logits), fresh.labels, keys),
+        ranked(doubted, unseen, whole.labels, whole.photos, keys),
     )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.learning.aligner import Aligner
+from worker.learning.grown import aligners_of
 
 # Finer maps are pooled: 1,024 bytes a map at most, and no place larger than a person notices.
 MOST_PLACES = 32
@@ -61,9 +62,11 @@ def heat_maps(head: nn.Module, tokens: Tensor, basis: Basis = Basis.BOTH) -> Hea
 
     Raises `TypeError` for a head that does not look for each label by itself.
     """
-    if not isinstance(head, Aligner):
+    aligners = aligners_of(head)
+    if not aligners:
         raise TypeError(f"{type(head).__name__} does not look for labels one by one")
-    strength = contributions(head, tokens, basis)  # (B, K, L)
+    parts = [contributions(aligner, tokens, basis) for aligner in aligners]
+    strength = torch.cat(parts, dim=1)  # (B, K, L)
     side = math.isqrt(strength.shape[-1])
     maps = strength.unflatten(-1, (side, side))
     if side > MOST_PLACES:

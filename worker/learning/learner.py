@@ -79,9 +79,16 @@ class Answers:
         return Answers(values, weights)
 
     def targets(self, membership: Scores) -> Targets:
-        """What to learn, with groups (K, C): a group is as sure as its labels on average."""
+        """What to learn, with groups (K, C).
+
+        One present label makes its group active, whatever is known of the others, so the group is
+        as sure as the surest of them; one that is not active is as sure as its labels on average.
+        """
         contexts = context_targets(self.values, membership)
-        sureness = self.weights @ membership / membership.sum(axis=0)
+        present = np.where(self.values == 1, self.weights, 0.0)  # (N, K)
+        surest = (present[:, :, None] * membership).max(axis=1)  # (N, C)
+        average = self.weights @ membership / membership.sum(axis=0)
+        sureness = np.where(contexts == 1, surest, average)
         return Targets(
             labels=torch.from_numpy((self.values == 1).astype(np.float32)),
             weights=torch.from_numpy((self.weights * (self.values >= 0)).astype(np.float32)),
@@ -256,8 +263,12 @@ class Learner:
         return self._mean(self._label_loss(alignment.logits, labels, weights), n_pairs)
 
     def _label_loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Of each photo or pair: (B, K) three times to (B,)."""
-        cells = losses.elementwise(self.config.loss, logits, labels)
+        """Of each photo or pair: (B, K) three times to (B,).
+
+        With the cost among the odds, what is learned stays the plain odds: labels of different
+        costs then share one calibration.
+        """
+        cells = losses.elementwise(self.config.loss, logits + self.miss_costs.log(), labels)
         return losses.of_photos(cells, weights * losses.miss_weights(labels, self.miss_costs))
 
     def _mean(self, photos: Tensor, n_labeled: int) -> Tensor:

@@ -16,12 +16,14 @@ from torch import Tensor
 
 from worker.learning import checkpoint
 from worker.learning.adapters import adapted, adapter_state, frozen_state
-from worker.learning.aligner import Aligner, Alignment, Classifier
+from worker.learning.aligner import Alignment, Classifier
 from worker.learning.augment import plain_views
 from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, untrained
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
+from worker.learning.grown import empty_head
+from worker.learning.label_noise import Doubtful
 from worker.learning.learner import LOOK_BATCH, Look, averaged
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
@@ -98,9 +100,8 @@ class Predictor:
         if card.adapters is not None:
             backbone = adapted(backbone, card.adapters)
         text = tensors["head.text"]
-        classifier = Classifier(
-            backbone, Aligner(text, card.contexts.count), bf16=card.precision is Precision.BF16
-        )
+        head = empty_head(text, card.contexts.count, [len(one.labels) for one in card.grown])
+        classifier = Classifier(backbone, head, bf16=card.precision is Precision.BF16)
         classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:
             stored = checkpoint.under("backbone", tensors)
@@ -173,10 +174,14 @@ def _backbone(card: ModelCard) -> Backbone:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The outcome of a training."""
+    """The outcome of a training, and answers of people that it finds doubtful.
+
+    Those are about photos and not about the model, so they are not saved with it.
+    """
 
     classifier: Classifier
     card: ModelCard
+    doubtful: tuple[Doubtful, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `card.json`; what was tuned is among the weights."""

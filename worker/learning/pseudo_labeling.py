@@ -14,7 +14,13 @@ from scipy.special import expit
 from worker.learning.calibration import Calibration
 from worker.learning.evidence import Evidence
 from worker.learning.plan import TrainingConfig
-from worker.learning.thresholds import PseudoLabels, class_aware_thresholds, class_prior, select
+from worker.learning.thresholds import (
+    PseudoLabels,
+    class_aware_thresholds,
+    class_prior,
+    closed_where,
+    select,
+)
 
 Scores = NDArray[np.float64]
 
@@ -62,4 +68,6 @@ def calibrated_class_aware(known: Round) -> PseudoLabels:
         keep_positive=known.config.keep_positive,
         keep_negative=known.config.keep_negative,
     )
-    return select(probabilities, thresholds)
+    # A label that nobody has marked present has no share to follow.
+    unseen = ~(known.labels == 1).any(axis=0)
+    return select(probabilities, closed_where(thresholds, unseen))

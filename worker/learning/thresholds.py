@@ -4,6 +4,7 @@ Two users: training, which follows each label's share among human labels (CAP), 
 which wants suggestions that are mostly right, judged on held-out labels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -47,6 +48,14 @@ def class_prior(labels: Labels) -> Scores:
     return np.asarray((positives + 0.5) / (known + 1))
 
 
+def closed_where(thresholds: Thresholds, unknown: NDArray[np.bool_]) -> Thresholds:
+    """The thresholds, without any pseudo-label for the labels (K,) that are `unknown`."""
+    return Thresholds(
+        tuple(np.where(unknown, ABOVE_ALL, thresholds.present).tolist()),
+        tuple(np.where(unknown, BELOW_ALL, thresholds.absent).tolist()),
+    )
+
+
 def class_aware_thresholds(
     probabilities: Scores, prior: Scores, *, keep_positive: float = 1.0, keep_negative: float = 1.0
 ) -> Thresholds:
@@ -70,31 +79,42 @@ def precision_thresholds(
     probabilities: Scores,
     labels: Labels,
     *,
+    miss_costs: Sequence[float] | None = None,
     present_precision: float = 0.8,
     absent_precision: float = 0.95,
 ) -> Thresholds:
     """Thresholds whose pseudo-labels were right this often among held-out labels (N, K).
 
-    A label without its own evidence (10 positives and 10 negatives) takes the pooled threshold;
-    a label without any positive gets no pseudo-labels at all.
+    A wrong "absent" costs `miss_costs` (K,) times a wrong "present" (1 if left out): the odds that
+    an answer has to reach move by that factor, down for "present", up for "absent", and no answer
+    lies on the side of p = 1 / (1 + cost) where the other one is cheaper (Elkan, IJCAI 2001).
+
+    A label without its own evidence (10 positives and 10 negatives) is judged by that of all
+    labels; a label without any positive gets no pseudo-labels at all.
     """
+    costs = (1.0,) * labels.shape[1] if miss_costs is None else miss_costs
     known = labels >= 0
-    pooled_present = _lowest(probabilities[known], labels[known] == 1, present_precision)
-    pooled_absent = 1 - _lowest(1 - probabilities[known], labels[known] == 0, absent_precision)
     present, absent = [], []
-    for probability, label in zip(probabilities.T, labels.T, strict=True):
+    for probability, label, cost in zip(probabilities.T, labels.T, costs, strict=True):
         cells = label >= 0
-        if has_evidence(label):
-            high = _lowest(probability[cells], label[cells] == 1, present_precision)
-            low = 1 - _lowest(1 - probability[cells], label[cells] == 0, absent_precision)
-        elif (label == 1).any():
-            high, low = pooled_present, pooled_absent
-        else:
+        if not (label == 1).any():
             high, low = ABOVE_ALL, BELOW_ALL
-        # A suggestion is the likelier answer, however easy the label is.
-        present.append(max(high, 0.5))
-        absent.append(min(low, float(np.nextafter(0.5, 0))))
+        else:
+            own = has_evidence(label)
+            p = probability[cells] if own else probabilities[known]
+            y = label[cells] if own else labels[known]
+            high = _lowest(p, y == 1, _odds_times(present_precision, 1 / cost))
+            low = 1 - _lowest(1 - p, y == 0, _odds_times(absent_precision, cost))
+        # A suggestion is the answer that is cheaper if wrong, however easy the label is.
+        even = 1 / (1 + cost)
+        present.append(max(high, even))
+        absent.append(min(low, float(np.nextafter(even, 0))))
     return Thresholds(tuple(present), tuple(absent))
+
+
+def _odds_times(share: float, factor: float) -> float:
+    odds = share / (1 - share) * factor
+    return odds / (1 + odds)
 
 
 def _lowest(scores: Scores, correct: NDArray[np.bool_], precision: float) -> float:

@@ -362,7 +362,8 @@ class Training:
 
     def _scored(self, learner: Learner, rows: Rows, views: int) -> Evidence:
         seen = self._look(learner.teacher, rows, views=views)
-        return Evidence(seen.logits, self.dataset.labels[rows])
+        photos = tuple(self.dataset.keys[row] for row in rows)
+        return Evidence(seen.logits, self.dataset.labels[rows], photos)
 
     def _look(self, model: nn.Module, rows: Rows, *, views: int) -> Look:
         def before_batch() -> None:
@@ -389,10 +390,11 @@ class Training:
             self._scored(learner, self.promising, self.views) if len(self.promising) else None,
             [label.key for label in self.specs],
             cross_fitted=self.cross_fitted,
+            miss_costs=[label.miss_cost for label in self.specs],
         )
         model = learner.teacher
         classifier = model if isinstance(model, Classifier) else self._with_heads(model)
-        return TrainedModel(classifier.eval(), self._card(judgement))
+        return TrainedModel(classifier.eval(), self._card(judgement), judgement.doubtful)
 
     def _with_heads(self, head: nn.Module) -> Classifier:
         classifier = self._new_classifier()

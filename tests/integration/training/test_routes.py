@@ -45,7 +45,8 @@ def test_a_training_is_accepted_as_a_job(line, client, path):
     assert answer.status_code == 202
     assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['id']}"
     assert answer.json()["kind"] == "train"
-    assert answer.json()["payload"] == body | {"time_budget_seconds": None, "backbone": None}
+    unset = dict.fromkeys(("time_budget_seconds", "backbone", "grow_from"))
+    assert answer.json()["payload"] == body | unset
 
 
 def test_a_training_needs_no_body_and_starts_once_per_key(line, client, path):
@@ -65,10 +66,33 @@ def test_a_training_without_anything_to_learn_is_refused(client, path):
 
 @pytest.mark.parametrize(
     "body",
-    [{"resolution": 8}, {"epochs": 0}, {"mode": "guess"}, {"seed": -1}, {"backbone": ""}, {"x": 1}],
+    [
+        {"resolution": 8},
+        {"epochs": 0},
+        {"mode": "guess"},
+        {"seed": -1},
+        {"backbone": ""},
+        {"x": 1},
+        {"scope": "some"},
+        {"scope": "new_labels", "mode": "tune"},
+    ],
 )
 def test_a_training_that_makes_no_sense_is_refused(client, path, body):
     assert client.post(f"{path}/trainings", json=body).status_code == 422
+
+
+def test_new_labels_need_a_live_model_that_does_not_know_them(line, client, path):
+    body = {"scope": "new_labels"}
+    unborn = client.post(f"{path}/trainings", json=body)
+    assert (unborn.status_code, unborn.json()["type"]) == (409, "/problems/conflict")
+    _, live = two_versions(line)
+    nothing = client.post(f"{path}/trainings", json=body)
+    assert (nothing.status_code, nothing.json()["type"]) == (409, "/problems/no-new-label")
+    assert "Version 2 knows every label" in nothing.json()["detail"]
+    client.post(f"{path}/labels", json={"key": "crack", "names": {"en": "Crack"}})
+    asked = client.post(f"{path}/trainings", json=body)
+    assert asked.status_code == 202
+    assert asked.json()["payload"]["grow_from"] == str(live.id)
 
 
 def test_a_prediction_needs_a_live_model(line, client, path):
