@@ -20,12 +20,13 @@ from worker.learning.augment import Orientations, View, plain_views
 from worker.learning.backbone import ImageFeatures
 from worker.learning.contexts import context_targets
 from worker.learning.draws import chunks
-from worker.learning.inputs import Inputs
+from worker.learning.inputs import Inputs, TokenInputs
 from worker.learning.plan import Plan, TrainingConfig, learning_rate_share
 from worker.learning.thresholds import PseudoLabels
 
 Scores = NDArray[np.float64]
 LOOK_BATCH = 64
+TOKEN_BATCH = 16  # what a head writes for it stays in a processor's cache
 DROPPED = 0.2
 
 
@@ -105,7 +106,7 @@ def look(
     model.eval()
     unused = torch.Generator()
     parts: list[Alignment] = []
-    for chunk in chunks(rows, LOOK_BATCH):
+    for chunk in chunks(rows, TOKEN_BATCH if isinstance(inputs, TokenInputs) else LOOK_BATCH):
         before_batch()
         parts.append(see(model, inputs.batch(chunk, View.PLAIN, unused), views, orientations))
     if not parts:

@@ -20,7 +20,7 @@ from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, unt
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
-from worker.learning.learner import LOOK_BATCH, Look, see
+from worker.learning.learner import LOOK_BATCH, TOKEN_BATCH, Look, see
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
 
@@ -102,8 +102,10 @@ class Predictor:
         """What the model sees, before calibration."""
         model: nn.Module = self.classifier
         views, orientations = self.card.views, self.card.orientations
-        batches: list[Tensor | ImageFeatures] = (
-            [photos] if isinstance(photos, ImageFeatures) else list(self._batches(photos))
+        batches: Sequence[Tensor | ImageFeatures] = (
+            self._token_batches(photos)
+            if isinstance(photos, ImageFeatures)
+            else self._batches(photos)
         )
         seen = [see(model, batch, views, orientations) for batch in batches]
         return Look(
@@ -116,6 +118,13 @@ class Predictor:
         """Where each label is seen on photos of any size; maps cover the whole photo."""
         maps = [heat_maps(self.classifier, batch, basis) for batch in self._batches(photos)]
         return HeatMaps(np.concatenate([part.values for part in maps]))
+
+    def _token_batches(self, features: ImageFeatures) -> list[ImageFeatures]:
+        bf16 = self.card.precision is Precision.BF16
+        parts = zip(
+            features.tokens.split(TOKEN_BATCH), features.pooled.split(TOKEN_BATCH), strict=True
+        )
+        return [ImageFeatures(*part).at_precision(bf16) for part in parts]
 
     def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:
         size = self.card.resolution

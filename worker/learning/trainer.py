@@ -144,6 +144,7 @@ class Training:
             self.config,
             self._new_classifier().encode,
             self.workdir,
+            backbone_version=self.backbone.version,
             on_photo=self.meter.tick,
         )
         self.cost = self._measure_cost()
