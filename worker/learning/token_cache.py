@@ -1,7 +1,7 @@
 """What a frozen backbone makes of every photo, in several views, on disk in half precision.
 
-Files are read by position and not through a memory map: pages of a map that a training touched
-count as its memory, and all views of 10,000 photos are gigabytes.
+Files are written in order and read by position, not through a memory map: pages of a map that a
+training touched count as its memory, and all views of 10,000 photos are gigabytes.
 """
 
 import hashlib
@@ -9,15 +9,18 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from worker.learning.backbone import ImageFeatures
 from worker.learning.dataset import Half, Rows
 from worker.learning.draws import chunks
 from worker.learning.plan import TrainingConfig
+
+PHOTOS_AT_ONCE = 32
 
 # Photos at some rows and the number of a view, 0 for the photo as it is, to features.
 EncodeView = Callable[[Rows, int], ImageFeatures]
@@ -84,26 +87,27 @@ def _write(
     on_photo: Callable[[int], None],
 ) -> None:
     parts = [path.with_suffix(".part") for path in paths]
-    maps: list[NDArray[np.float16]] = []
-    for rows in chunks(np.arange(count), 32):
-        for view in range(n_views):
-            features = encode(rows, view)
-            both = [half(one) for one in (features.tokens, features.pooled)]
-            maps = maps or [
-                _new_map(part, (count, n_views), one) for part, one in zip(parts, both, strict=True)
-            ]
-            for cache, values in zip(maps, both, strict=True):
-                cache[rows, view] = values
-        on_photo(int(rows[-1]))
+    with parts[0].open("wb") as tokens, parts[1].open("wb") as pooled:
+        for rows in chunks(np.arange(count), PHOTOS_AT_ONCE):
+            views = [encode(rows, view) for view in range(n_views)]
+            _append(tokens, torch.stack([view.tokens for view in views], dim=1), count)
+            _append(pooled, torch.stack([view.pooled for view in views], dim=1), count)
+            on_photo(int(rows[-1]))
     for part, path in zip(parts, paths, strict=True):
         part.replace(path)
 
 
-def half(values: torch.Tensor) -> Half:
-    """As the cache keeps them."""
+def _append(file: BinaryIO, values: Tensor, count: int) -> None:
+    """The next photos (b, V, ...) of `count`; the first ones bring the header."""
+    halves = half(values)
+    if file.tell() == 0:
+        header = np.lib.format.header_data_from_array_1_0(halves)
+        np.lib.format.write_array_header_1_0(
+            file, {**header, "shape": (count, *halves.shape[1:]), "fortran_order": False}
+        )
+    file.write(np.ascontiguousarray(halves).data)
+
+
+def half(values: Tensor) -> Half:
+    """As caches keep them."""
     return values.half().cpu().numpy()
-
-
-def _new_map(path: Path, first: tuple[int, int], like: Half) -> NDArray[np.float16]:
-    shape = (*first, *like.shape[1:])
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
