@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from worker.learning.augment import Augmentation, View, augment
+from worker.learning.augment import Augmentation, Draws, View, augment
 from worker.learning.backbone import ImageFeatures
 from worker.learning.dataset import Features, Photos, Pixels, TrainingSet, fit_photo, is_grey
 from worker.learning.draws import view_draws
@@ -65,10 +65,10 @@ class PhotoInputs:
         self.pixels = pixels  # (N, C, S, S)
         self.augmentation = augmentation
 
-    def batch(self, rows: NDArray[np.int64], view: View, generator: torch.Generator) -> Tensor:
+    def batch(self, rows: NDArray[np.int64], view: View, draws: Draws) -> Tensor:
         """Views (B, 3, S, S) in 0..1 of the photos at `rows`."""
         pixels = torch.from_numpy(self.pixels[rows]).float() / 255
-        pixels = augment(pixels, view, generator, self.augmentation)
+        pixels = augment(pixels, view, draws, self.augmentation)
         return pixels.expand(-1, 3, -1, -1)
 
 
@@ -151,11 +151,8 @@ def _numbered_view(
     """View `number` of the photos at `rows`; its draws follow from seed and photo alone."""
     if number == 0:
         return photos.batch(rows, View.PLAIN, torch.Generator())
-    views = [
-        photos.batch(rows[i : i + 1], View.STRONG, view_draws(seed, keys[row], number))
-        for i, row in enumerate(rows)
-    ]
-    return torch.cat(views)
+    draws = [view_draws(seed, keys[row], number) for row in rows]
+    return photos.batch(rows, View.STRONG, draws)
 
 
 def appended(first: Batch, second: Batch) -> Batch:
