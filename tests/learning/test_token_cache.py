@@ -8,6 +8,7 @@ import torch
 
 from tests.learning.marks import SIDE, backbone, marks
 from worker.learning.augment import View
+from worker.learning.backbone import ImageFeatures
 from worker.learning.dataset import FeaturesByPhoto, TrainingSet
 from worker.learning.inputs import TokenInputs, prepare_inputs
 from worker.learning.plan import Mode, Precision, TrainingConfig, resolve
@@ -31,6 +32,8 @@ def cached(folder, model, dataset: TrainingSet, config=CONFIG) -> CachedFeatures
         backbone_version=model.version,
         on_photo=lambda: None,
     )
+    assert isinstance(inputs, TokenInputs)
+    assert isinstance(inputs.features, CachedFeatures)
     return inputs.features
 
 
@@ -83,7 +86,9 @@ def numbered(strong: int) -> TokenInputs:
 
 
 def drawn(inputs: TokenInputs, view: View, seed: int = 0) -> torch.Tensor:
-    return inputs.batch(np.arange(60), view, torch.Generator().manual_seed(seed)).tokens
+    batch = inputs.batch(np.arange(60), view, torch.Generator().manual_seed(seed))
+    assert isinstance(batch, ImageFeatures)
+    return batch.tokens
 
 
 def test_labelled_photos_are_seen_as_they_are_and_others_in_any_strong_view():

@@ -99,6 +99,8 @@ class Aligner(Head):
     def _adapted(self, tokens: Tensor) -> Tensor:
         """Tokens and their residuals (B, L, D), in the precision of `tokens`."""
         down, activation, up = self.adapter
+        assert isinstance(down, nn.Linear)
+        assert isinstance(up, nn.Linear)
         hidden = activation(F.linear(tokens, down.weight.to(tokens), down.bias.to(tokens)))
         return tokens + F.linear(hidden, up.weight.to(tokens), up.bias.to(tokens))
 

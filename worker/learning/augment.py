@@ -133,10 +133,10 @@ def _relight(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
 
 def _blur_some(pixels: Tensor, draws: Draws) -> Tensor:
     """Three by three binomial blur on every fourth photo or so."""
-    channels = pixels.shape[1]
-    line = torch.tensor([0.25, 0.5, 0.25])
-    kernel = torch.outer(line, line).expand(channels, 1, 3, 3)
-    blurred = F.conv2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
+    padded = F.pad(pixels, (1, 1, 1, 1), mode="replicate")
+    # By rows, then by columns: a convolution of one channel takes twice as long.
+    rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
+    blurred = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16
     return _where(_drawn(torch.rand, draws, len(pixels)) < 0.25, blurred, pixels)
 
 

@@ -45,7 +45,7 @@ class CachedFeatures:
         return tokens, pooled
 
 
-def _read(array: np.memmap, rows: Rows, views: Rows) -> Half:  # type: ignore[type-arg]
+def _read(array: np.memmap, rows: Rows, views: Rows) -> Half:
     """The entries (B, ...) of an array (N, V, ...) in a file."""
     result = np.empty((len(rows), *array.shape[2:]), array.dtype)
     with Path(str(array.filename)).open("rb", buffering=0) as file:
