@@ -1,5 +1,6 @@
 """Label-specific features: where they look, and that labels are interchangeable."""
 
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -32,6 +33,20 @@ def test_a_label_present_in_a_patch_scores_higher():
     seen.tokens[0, 3] = 5 * text[0]
     logits = Aligner(text, 1)(seen).logits
     assert logits[0, 0] > logits[1, 0] + 5
+
+
+@pytest.mark.parametrize(("bf16", "within"), [(False, 1e-4), (True, 0.2)])
+def test_logits_are_those_of_the_formula_written_out(bf16, within):
+    draw = torch.Generator().manual_seed(3)
+    head = Aligner(torch.randn(3, DIM, generator=draw), 2)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=draw))
+    seen = features()
+    tokens = F.normalize(seen.tokens + head.adapter(seen.tokens), dim=-1)  # (B, L, D)
+    weights = head.attention(tokens)  # (B, L, K)
+    expected = head.align(F.normalize(torch.einsum("blk,bld->bkd", weights, tokens), dim=-1))
+    assert torch.allclose(head(seen.at_precision(bf16)).logits, expected, atol=within)
 
 
 def test_permuting_labels_permutes_answers():

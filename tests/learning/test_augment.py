@@ -29,6 +29,14 @@ def test_a_view_is_a_photo_of_the_same_shape(kind):
     assert torch.equal(seen, view(kind))
 
 
+def test_a_photo_with_draws_of_its_own_looks_the_same_in_any_batch():
+    def seen(photos: list[int]) -> torch.Tensor:
+        draws = [torch.Generator().manual_seed(photo) for photo in photos]
+        return augment(PIXELS[photos], View.STRONG, draws, HOW)
+
+    assert torch.allclose(seen([4, 1, 3])[1], seen([0, 1])[1], atol=1e-6)
+
+
 def test_plain_views_change_nothing_and_others_do():
     assert torch.equal(view(View.PLAIN), PIXELS)
     assert not torch.equal(view(View.WEAK), view(View.STRONG))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo, truth
-from worker.learning.dataset import NotEnoughLabels, Split
+from worker.learning.dataset import FeaturesByPhoto, NotEnoughLabels, Split
 from worker.learning.metrics import mean_average_precision
 from worker.learning.plan import Mode
 from worker.learning.progress import Stage, Stopped
@@ -148,7 +148,9 @@ def test_a_frozen_training_takes_features_alone(tmp_path):
     dim = model.embed_dim
     tokens = draw.normal(size=(20, 6, dim)).astype(np.float16)
     dataset = dataclasses.replace(
-        marks(20), photos=None, features=lambda index: (tokens[index], tokens[index].mean(axis=0))
+        marks(20),
+        photos=None,
+        features=FeaturesByPhoto(lambda row, view: (tokens[row], tokens[row].mean(axis=0))),
     )
     assert len(dataset.rows(Split.TRAIN)) == 20
     config = dataclasses.replace(QUICK, mode=Mode.FROZEN)

@@ -27,15 +27,18 @@ ABANDONED_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Kind:
-    """What makes tokens comparable: the backbone's weights, the photo's size, the precision."""
+    """What makes tokens comparable: the backbone's weights, the photo's size, the precision, and
+    the changed view of the photo, if it is one (`worker.engine.features`)."""
 
     backbone_version: str
     resolution: int
     precision: str
+    view: str = ""
 
     @property
     def folder(self) -> str:
-        return f"{self.backbone_version}-{self.resolution}-{self.precision}"
+        plain = f"{self.backbone_version}-{self.resolution}-{self.precision}"
+        return f"{plain}-{self.view}" if self.view else plain
 
 
 def tokens_folder(data_dir: Path) -> Path:

@@ -6,12 +6,12 @@ import numpy as np
 
 from app.images.models import Split
 from app.training.snapshots import Snapshot, SnapshotRow
-from worker.engine.feature_store import FeatureStore, Kind
+from worker.engine.feature_store import FeatureStore
 from worker.engine.features import FrozenFeatures
 from worker.engine.photos import PhotoReader
 from worker.learning import dataset
 from worker.learning.backbone import Backbone
-from worker.learning.dataset import TrainingSet
+from worker.learning.dataset import FeaturesByPhoto, TrainingSet
 from worker.learning.plan import Mode, TrainingConfig, resolve
 
 # The rest of the token store is for other trainings, which may run at the same time.
@@ -36,10 +36,7 @@ def with_tokens(
     Of the unlabelled photos as many take part as the store has room for.
     """
     whole = with_photos(snapshot, photos)
-    decided = resolve(config, backbone, whole)
-    assert decided.resolution is not None
-    kind = Kind(backbone.version, decided.resolution, decided.precision)
-    features = FrozenFeatures(store, backbone, kind, photos)
+    features = FrozenFeatures(store, backbone, resolve(config, backbone, whole), photos)
     room = store.budget_bytes * STORE_SHARE / features.bytes_per_photo(snapshot.rows[0].sha256)
     rows = _most_useful(snapshot.rows, int(room))
     features.fill([row.sha256 for row in rows], before_batch=before_batch)
@@ -75,7 +72,13 @@ def _assembled(
         labels=values.reshape(len(rows), n_labels),
         split=tuple(_split(row) for row in rows),
         photos=lambda index: photos(contents[index]),
-        features=None if features is None else lambda index: features(contents[index]),
+        features=None if features is None else _by_row(features, contents),
+    )
+
+
+def _by_row(features: FrozenFeatures, contents: Sequence[str]) -> FeaturesByPhoto:
+    return FeaturesByPhoto(
+        lambda row, view: features(contents[row], view), features.config.strong_views
     )
 
 

@@ -19,6 +19,7 @@ ATTENTION_SCALE = 20.0
 ALIGNMENT_SCALE = 20.0
 # A label is rare before anything is known: start from a probability of about 12 %.
 PRIOR_LOGIT = -2.0
+SHORTEST = 1e-6  # of a token, so that nothing is divided by zero
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,35 @@ class Aligner(Head):
         self.context = _starting_at_zero(2 * dim, n_contexts)
 
     def forward(self, features: ImageFeatures) -> Alignment:
-        tokens = features.tokens.to(self.text)
-        tokens = F.normalize(tokens + self.adapter(tokens), dim=-1)  # (B, L, D)
+        """Products with tokens are computed in the precision that tokens come in."""
+        tokens = self._adapted(features.tokens.to(self.text.device))  # (B, L, D)
         pooled = F.normalize(features.pooled.to(self.text), dim=-1)  # (B, D)
-        attention = self.attention(tokens)  # (B, L, K)
-        label_features = F.normalize(torch.einsum("blk,bld->bkd", attention, tokens), dim=-1)
+        # Dividing scores and weights by the lengths spares writing the unit tokens.
+        lengths = torch.linalg.vector_norm(tokens, dim=-1).float().clamp_min(SHORTEST)[:, None]
+        products = (self._questions().to(tokens) @ tokens.mT).float()  # (B, K, L)
+        weights = self._attend(products / lengths) / lengths
+        label_features = F.normalize((weights.to(tokens) @ tokens).float(), dim=-1)  # (B, K, D)
         context_logits = self.context(torch.cat([pooled, label_features.mean(dim=1)], dim=-1))
         return Alignment(self.align(label_features), context_logits, label_features, pooled)
 
     def attention(self, tokens: Tensor) -> Tensor:
         """Where each label looks: unit tokens (B, L, D) to weights (B, L, K), 1 over L."""
-        question = F.normalize(self.text + self.question, dim=-1)
-        return (self.attention_scale.exp() * (tokens @ question.T)).softmax(dim=1)
+        return self._attend(self._questions() @ tokens.mT).mT
+
+    def _adapted(self, tokens: Tensor) -> Tensor:
+        """Tokens and their residuals (B, L, D), in the precision of `tokens`."""
+        down, activation, up = self.adapter
+        assert isinstance(down, nn.Linear)
+        assert isinstance(up, nn.Linear)
+        hidden = activation(F.linear(tokens, down.weight.to(tokens), down.bias.to(tokens)))
+        return tokens + F.linear(hidden, up.weight.to(tokens), up.bias.to(tokens))
+
+    def _questions(self) -> Tensor:
+        return F.normalize(self.text + self.question, dim=-1)
+
+    def _attend(self, cosines: Tensor) -> Tensor:
+        """How well tokens answer each label (B, K, L) to weights, 1 over L."""
+        return (self.attention_scale.exp()[:, None] * cosines).softmax(dim=-1)
 
     def align(self, label_features: Tensor) -> Tensor:
         """Each label's feature against its own text and negative: (B, K, D) to logits (B, K)."""
@@ -123,7 +141,7 @@ class Classifier(nn.Module):
     def forward(self, inputs: Tensor | ImageFeatures) -> Alignment:
         """Pixels (B, 3, H, W) in 0..1, or features already computed by the backbone."""
         if isinstance(inputs, Tensor):
-            inputs = self.encode(inputs)
+            inputs = self.encode(inputs).at_precision(bf16=False)
         alignment: Alignment = self.head(inputs)
         return alignment
 

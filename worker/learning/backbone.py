@@ -47,6 +47,11 @@ class ImageFeatures:
     tokens: Tensor
     pooled: Tensor
 
+    def at_precision(self, bf16: bool) -> "ImageFeatures":
+        """Tokens as heads take them; pooled features keep full precision."""
+        tokens = self.tokens.float()  # halves turn into bfloat16 twice as quickly over float32
+        return ImageFeatures(tokens.bfloat16() if bf16 else tokens, self.pooled.float())
+
 
 class Backbone(nn.Module):
     """An open_clip model behind one interface, whatever its towers are.

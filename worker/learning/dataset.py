@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,37 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Photos = Callable[[int], Pixels]  # index to (H, W, 3) or (H, W)
-Features = Callable[[int], tuple[NDArray[np.floating], NDArray[np.floating]]]
+Rows = NDArray[np.int64]
+Half = NDArray[np.float16]
+
+
+class Features(Protocol):
+    """What a frozen backbone makes of photos, in views: 0 is the photo as it is, 1 to `strong` are
+    strongly changed pictures of it."""
+
+    @property
+    def strong(self) -> int: ...
+
+    def __call__(self, rows: Rows, views: Rows) -> tuple[Half, Half]:
+        """Tokens (B, L, D) and pooled features (B, D) of the photos at `rows`, a view of each."""
 
 
 class Split(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"  # labelled and never trained on: calibration, thresholds, metrics
     UNLABELED = "unlabeled"
+
+
+@dataclass(frozen=True)
+class FeaturesByPhoto:
+    """Features read photo by photo: `read(row, view)` gives (L, D) and (D,)."""
+
+    read: Callable[[int, int], tuple[Half, Half]]
+    strong: int = 0
+
+    def __call__(self, rows: Rows, views: Rows) -> tuple[Half, Half]:
+        pairs = [self.read(int(row), int(view)) for row, view in zip(rows, views, strict=True)]
+        return np.stack([tokens for tokens, _ in pairs]), np.stack([pooled for _, pooled in pairs])
 
 
 class NotEnoughLabels(ValueError):
@@ -33,8 +57,8 @@ class NotEnoughLabels(ValueError):
 class TrainingSet:
     """Photos and labels. `labels` is (N, K): 1 present, 0 absent, -1 unknown.
 
-    A photo comes as pixels from `photos(i)`, or as tokens (L, D) and pooled feature (D,) of the
-    backbone from `features(i)`; one of the two must be given. A photo of the train split without
+    A photo comes as pixels from `photos(i)`, or as what the backbone makes of it from `features`;
+    one of the two must be given. A photo of the train split without
     any known label counts as unlabeled.
     """
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 
@@ -32,3 +33,8 @@ def derive(seed: int, *what: str | int) -> int:
     """A seed of its own for each purpose: draws then need no state that a stop could lose."""
     digest = hashlib.sha256(json.dumps([seed, *what]).encode()).digest()
     return int.from_bytes(digest[:7])
+
+
+def view_draws(seed: int, photo: str, number: int) -> torch.Generator:
+    """Draws of one view of one photo, the same in whatever batch or training it is made."""
+    return torch.Generator().manual_seed(derive(seed, "view", photo, number))

@@ -4,7 +4,7 @@ Photos are decoded and resized once, into a memory-mapped array at training reso
 a frozen backbone are kept the same way. Where photos come from is the caller's business.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from worker.learning.augment import Augmentation, View, augment
+from worker.learning.augment import Augmentation, Draws, View, augment
 from worker.learning.backbone import ImageFeatures
 from worker.learning.dataset import Features, Photos, Pixels, TrainingSet, fit_photo, is_grey
-from worker.learning.draws import chunks
-from worker.learning.plan import Mode, TrainingConfig
+from worker.learning.draws import view_draws
+from worker.learning.plan import Mode, Precision, TrainingConfig
+from worker.learning.token_cache import cache_features
 
 Batch = Tensor | ImageFeatures  # pixels (B, 3, S, S), or what a frozen backbone makes of them
 
@@ -67,30 +68,40 @@ class PhotoInputs:
         self.augmentation = augmentation
         self.device = device
 
-    def batch(self, rows: NDArray[np.int64], view: View, generator: torch.Generator) -> Batch:
+    def batch(self, rows: NDArray[np.int64], view: View, draws: Draws) -> Tensor:
         """Views (B, 3, S, S) in 0..1 of the photos at `rows`."""
         # Bytes travel, a quarter of what floats would be; views are made where they are used.
         pixels = torch.from_numpy(self.pixels[rows]).to(self.device).float() / 255
-        pixels = augment(pixels, view, generator, self.augmentation)
+        pixels = augment(pixels, view, draws, self.augmentation)
         return pixels.expand(-1, 3, -1, -1)
 
 
 class TokenInputs:
-    """Batches of cached features for a frozen backbone: a strong view drops and blurs tokens."""
+    """Batches of cached features for a frozen backbone.
 
-    def __init__(self, features: Features) -> None:
+    A strong view is one of those that were made of the photo; where there are none, some tokens
+    are dropped and all are blurred.
+    """
+
+    def __init__(self, features: Features, precision: Precision) -> None:
         self.features = features
+        self.precision = precision
 
     def batch(self, rows: NDArray[np.int64], view: View, generator: torch.Generator) -> Batch:
         """Features of the photos at `rows`: tokens (B, L, D), pooled (B, D)."""
-        pairs = [self.features(int(row)) for row in rows]
-        tokens = torch.from_numpy(np.stack([pair[0] for pair in pairs])).float()
-        pooled = torch.from_numpy(np.stack([pair[1] for pair in pairs])).float()
-        if view is View.STRONG:
-            kept = torch.rand(tokens.shape[:2], generator=generator) >= 0.2
-            noise = 0.1 * tokens.std() * torch.randn(tokens.shape, generator=generator)
-            tokens = (tokens + noise) * kept[..., None]
-        return ImageFeatures(tokens=tokens, pooled=pooled)
+        strong, views = self.features.strong, np.zeros(len(rows), dtype=np.int64)
+        if view is View.STRONG and strong:
+            views = torch.randint(1, strong + 1, (len(rows),), generator=generator).numpy()
+        tokens, pooled = (torch.from_numpy(x).float() for x in self.features(rows, views))
+        if view is View.STRONG and not strong:
+            tokens = _disturbed(tokens, generator)
+        return ImageFeatures(tokens, pooled).at_precision(self.precision is Precision.BF16)
+
+
+def _disturbed(tokens: Tensor, generator: torch.Generator) -> Tensor:
+    kept = torch.rand(tokens.shape[:2], generator=generator) >= 0.2
+    noise = 0.1 * tokens.std() * torch.randn(tokens.shape, generator=generator)
+    return (tokens + noise) * kept[..., None]
 
 
 Inputs = PhotoInputs | TokenInputs
@@ -102,7 +113,8 @@ def prepare_inputs(
     encode: Callable[[Tensor], ImageFeatures],
     workdir: Path,
     *,
-    device: torch.device,
+    backbone_version: str,
+    device: torch.device | str = "cpu",
     on_photo: Callable[[], None],
 ) -> Inputs:
     """Photos at training resolution, or cached tokens where the backbone stays frozen.
@@ -111,7 +123,7 @@ def prepare_inputs(
     needed and there are none.
     """
     if config.mode is Mode.FROZEN and dataset.features is not None:
-        return TokenInputs(dataset.features)
+        return TokenInputs(dataset.features, config.precision)
     if dataset.photos is None:
         raise ValueError("tuning the backbone needs photos, not only their features")
     size = config.resolution
@@ -126,7 +138,27 @@ def prepare_inputs(
     photos = PhotoInputs(pixels, config.augmentation, device)
     if config.mode is Mode.TUNE:
         return photos
-    return TokenInputs(cache_features(photos, encode, workdir, on_photo=lambda _: on_photo()))
+    features = cache_features(
+        dataset.keys,
+        config,
+        lambda rows, number: encode(
+            _numbered_view(photos, dataset.keys, rows, number, config.seed)
+        ),
+        workdir,
+        backbone_version=backbone_version,
+        on_photo=lambda _: on_photo(),
+    )
+    return TokenInputs(features, config.precision)
+
+
+def _numbered_view(
+    photos: PhotoInputs, keys: Sequence[str], rows: NDArray[np.int64], number: int, seed: int
+) -> Tensor:
+    """View `number` of the photos at `rows`; its draws follow from seed and photo alone."""
+    if number == 0:
+        return photos.batch(rows, View.PLAIN, torch.Generator())
+    draws = [view_draws(seed, keys[row], number) for row in rows]
+    return photos.batch(rows, View.STRONG, draws)
 
 
 def appended(first: Batch, second: Batch) -> Batch:
@@ -147,46 +179,3 @@ def taken(batch: Batch, positions: NDArray[np.int64]) -> Batch:
     if isinstance(batch, Tensor):
         return batch[index]
     return ImageFeatures(tokens=batch.tokens[index], pooled=batch.pooled[index])
-
-
-def cache_features(
-    inputs: PhotoInputs,
-    encode: Callable[[Tensor], ImageFeatures],
-    folder: Path,
-    *,
-    on_photo: Callable[[int], None],
-) -> Features:
-    """Features of every photo, once, in memory-mapped half precision: (N, L, D) and (N, D)."""
-    paths = folder / "tokens.npy", folder / "pooled.npy"
-    if not all(path.exists() for path in paths):
-        _write_features(inputs, encode, paths, on_photo)
-    tokens, pooled = (np.load(path, mmap_mode="r") for path in paths)
-    return lambda index: (tokens[index], pooled[index])
-
-
-@torch.inference_mode()
-def _write_features(
-    inputs: PhotoInputs,
-    encode: Callable[[Tensor], ImageFeatures],
-    paths: tuple[Path, Path],
-    on_photo: Callable[[int], None],
-) -> None:
-    count, unused = len(inputs.pixels), torch.Generator()
-    parts = [path.with_suffix(".part") for path in paths]
-    maps: list[NDArray[np.float16]] = []
-    for rows in chunks(np.arange(count), 32):
-        batch = inputs.batch(rows, View.PLAIN, unused)
-        assert isinstance(batch, Tensor)
-        features = encode(batch)
-        both = [t.half().cpu().numpy() for t in (features.tokens, features.pooled)]
-        maps = maps or [
-            np.lib.format.open_memmap(
-                part, mode="w+", dtype=np.float16, shape=(count, *values.shape[1:])
-            )
-            for part, values in zip(parts, both, strict=True)
-        ]
-        for cache, values in zip(maps, both, strict=True):
-            cache[rows] = values
-        on_photo(int(rows[-1]))
-    for part, path in zip(parts, paths, strict=True):
-        part.replace(path)

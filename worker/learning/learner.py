@@ -4,7 +4,7 @@ The loop around it, pseudo-labels and files are elsewhere.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from worker.learning.augment import Orientations, View, plain_views
 from worker.learning.backbone import ImageFeatures
 from worker.learning.contexts import context_targets
 from worker.learning.draws import chunks
-from worker.learning.inputs import Inputs, taken
+from worker.learning.inputs import Inputs, TokenInputs, taken
 from worker.learning.pairs import paired_features, paired_targets, partners
 from worker.learning.plan import Plan, TrainingConfig, learning_rate_share
 from worker.learning.processes import Processes
@@ -28,6 +28,7 @@ from worker.learning.thresholds import PseudoLabels
 
 Scores = NDArray[np.float64]
 LOOK_BATCH = 64
+TOKEN_BATCH = 16  # what a head writes for it stays in a processor's cache
 DROPPED = 0.2
 
 
@@ -120,11 +121,16 @@ def look(
     model.eval()
     unused = torch.Generator()
     parts: list[Alignment] = []
-    for chunk in chunks(rows, LOOK_BATCH):
+    for chunk in chunks(rows, TOKEN_BATCH if isinstance(inputs, TokenInputs) else LOOK_BATCH):
         before_batch()
         parts.append(see(model, inputs.batch(chunk, View.PLAIN, unused), views, orientations))
     if not parts:
         raise ValueError("no photo to look at")
+    return joined_look(parts)
+
+
+def joined_look(parts: Sequence[Alignment]) -> Look:
+    """What was seen in several batches, one after the other."""
     return Look(
         logits=_stack([part.logits for part in parts]),
         context_logits=_stack([part.context_logits for part in parts]),

@@ -69,6 +69,7 @@ class TrainingConfig:
     keep_negative: float = 0.9
     teacher_views: int = 2
     views: int | None = None  # orientations that the result averages over; None: auto
+    strong_views: int = 4  # frozen: strongly changed views that are kept of each photo
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: Precision = Precision.AUTO
     threads: int | None = None

@@ -24,7 +24,7 @@ from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
 from worker.learning.grown import empty_head
 from worker.learning.label_noise import Doubtful
-from worker.learning.learner import LOOK_BATCH, Look, averaged
+from worker.learning.learner import LOOK_BATCH, TOKEN_BATCH, Look, averaged, joined_look
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
 
@@ -113,24 +113,20 @@ class Predictor:
         """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features."""
         return predictions(self.look(photos), self.card)
 
+    @torch.inference_mode()
     def look(self, photos: Sequence[Pixels] | ImageFeatures) -> Look:
         """What the model sees, before calibration."""
+        if isinstance(photos, ImageFeatures):
+            return joined_look([self.classifier(batch) for batch in self._token_batches(photos)])
         return self.look_with_tokens(photos)[0]
 
     @torch.inference_mode()
     def look_with_tokens(self, photos: Sequence[Pixels] | ImageFeatures) -> tuple[Look, Tensor]:
         """The same with the patch tokens (N, L, D) that heat maps are made of."""
         if isinstance(photos, ImageFeatures):
-            seen = [(self.classifier(photos), photos.tokens)]
-        else:
-            seen = [self._see(batch) for batch in self._batches(photos)]
-        alignments, tokens = zip(*seen, strict=True)
-        look = Look(
-            logits=_array([one.logits for one in alignments]),
-            context_logits=_array([one.context_logits for one in alignments]),
-            embedding=_array([one.pooled for one in alignments]).astype(np.float32),
-        )
-        return look, torch.cat(tokens)
+            return self.look(photos), photos.tokens
+        alignments, tokens = zip(*map(self._see, self._batches(photos)), strict=True)
+        return joined_look(alignments), torch.cat(tokens)
 
     def _see(self, pixels: Tensor) -> tuple[Alignment, Tensor]:
         """A batch averaged over its views, and the tokens of the plain one."""
@@ -148,6 +144,13 @@ class Predictor:
         ]
         return HeatMaps(np.concatenate([part.values for part in maps]))
 
+    def _token_batches(self, features: ImageFeatures) -> list[ImageFeatures]:
+        bf16 = self.card.precision is Precision.BF16
+        parts = zip(
+            features.tokens.split(TOKEN_BATCH), features.pooled.split(TOKEN_BATCH), strict=True
+        )
+        return [ImageFeatures(*part).at_precision(bf16) for part in parts]
+
     def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:
         size = self.card.resolution
         return [
@@ -161,10 +164,6 @@ def as_pixels(photo: Pixels, size: int) -> Tensor:
     fitted = torch.from_numpy(np.array(fit_photo(photo, size)))
     channels = fitted[None] if fitted.ndim == 2 else fitted.permute(2, 0, 1)
     return channels.float().div(255).expand(3, size, size)
-
-
-def _array(parts: list[Tensor]) -> Scores:
-    return torch.cat(parts).double().cpu().numpy()
 
 
 def _backbone(card: ModelCard) -> Backbone:

@@ -176,6 +176,7 @@ class Training:
             self._new_classifier().encode,
             self.workdir,
             device=self.device,
+            backbone_version=self.backbone.version,
             on_photo=self.meter.tick,
         )
 

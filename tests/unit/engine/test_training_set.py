@@ -1,5 +1,6 @@
 """Tokens for a frozen training: computed once, within the budget, again after an eviction."""
 
+import dataclasses
 from uuid import UUID
 
 import numpy as np
@@ -10,10 +11,12 @@ from app.training.snapshots import LabelColumn, Snapshot, SnapshotRow
 from worker.engine.feature_store import FeatureStore
 from worker.engine.training_set import is_frozen, with_tokens
 from worker.learning.backbone import untrained
+from worker.learning.dataset import TrainingSet
 from worker.learning.plan import Mode, TrainingConfig
 
 SIDE = 32
-CONFIG = TrainingConfig(mode=Mode.FROZEN, resolution=SIDE)
+VIEWS = 2
+CONFIG = TrainingConfig(mode=Mode.FROZEN, resolution=SIDE, strong_views=VIEWS)
 
 
 class Photos:
@@ -40,9 +43,25 @@ def backbone():
     return untrained("kizu-small")
 
 
-def assembled(folder, backbone, photos, frozen, *, budget=2**24):
+def assembled(folder, backbone, photos, frozen, *, budget=2**24, config=CONFIG):
     store = FeatureStore(folder, budget)
-    return with_tokens(frozen, backbone, CONFIG, photos, store, before_batch=lambda share: None)
+    return with_tokens(frozen, backbone, config, photos, store, before_batch=lambda share: None)
+
+
+def tokens(learned: TrainingSet, index: int, view: int) -> np.ndarray:
+    return learned.features(np.array([index]), np.array([view]))[0][0]
+
+
+def test_strong_views_differ_and_follow_from_seed_and_photo_alone(tmp_path, backbone):
+    alone = assembled(tmp_path / "one", backbone, Photos(), snapshot(1, 0))
+    beside = assembled(tmp_path / "two", backbone, Photos(), snapshot(0, 1, -1))
+    for view in range(1 + VIEWS):
+        assert tokens(alone, 1, view) == pytest.approx(tokens(beside, 1, view), abs=1e-2)
+    assert not np.allclose(tokens(alone, 1, 1), tokens(alone, 1, 2), atol=1e-1)
+    other = dataclasses.replace(CONFIG, seed=1)
+    drawn_anew = assembled(tmp_path / "one", backbone, Photos(), snapshot(1, 0), config=other)
+    assert np.array_equal(tokens(alone, 1, 0), tokens(drawn_anew, 1, 0))
+    assert not np.allclose(tokens(alone, 1, 1), tokens(drawn_anew, 1, 1), atol=1e-1)
 
 
 def test_each_photo_is_encoded_once_also_by_the_next_training(tmp_path, backbone):
@@ -52,22 +71,27 @@ def test_each_photo_is_encoded_once_also_by_the_next_training(tmp_path, backbone
     again = assembled(tmp_path, backbone, photos, frozen)
     assert len(photos.read) - read <= 1  # the orientation is seen on one photo
     for index in range(3):
-        assert np.array_equal(first.features(index)[0], again.features(index)[0])
+        for view in range(1 + VIEWS):
+            one, other = (tokens(learned, index, view) for learned in (first, again))
+            assert np.array_equal(one, other)
     assert first.fingerprint() == again.fingerprint()
 
 
 def test_what_was_evicted_is_computed_again(tmp_path, backbone):
     photos = Photos()
     learned = assembled(tmp_path, backbone, photos, snapshot(1, 0))
-    before = np.array(learned.features(1)[0])
+    before = [tokens(learned, 1, view) for view in range(1 + VIEWS)]
     for shard in tmp_path.rglob("*.npy"):
         shard.unlink()
-    assert learned.features(1)[0] == pytest.approx(before, abs=1e-2)
+    for view, values in enumerate(before):
+        assert tokens(learned, 1, view) == pytest.approx(values, abs=1e-2)
 
 
 def test_unlabelled_photos_make_way_where_the_store_is_small(tmp_path, backbone):
-    tokens, pooled = assembled(tmp_path / "one", backbone, Photos(), snapshot(1)).features(0)
-    budget = int(4.5 * (tokens.nbytes + pooled.nbytes))
+    one = assembled(tmp_path / "one", backbone, Photos(), snapshot(1))
+    stored = sum(path.stat().st_size for path in (tmp_path / "one").rglob("*.npy"))
+    assert one.features.strong == VIEWS
+    budget = int(4.5 * stored)
     frozen = snapshot(-1, 1, -1, 0, -1)
     learned = assembled(tmp_path / "two", backbone, Photos(), frozen, budget=budget)
     assert learned.keys == tuple(str(UUID(int=n)) for n in (0, 1, 3))
