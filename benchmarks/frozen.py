@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn import functional as F
 
 from worker.learning.aligner import Aligner, Classifier, LabelSpec
@@ -141,8 +142,8 @@ def _prediction(n_tokens: int, dim: int, bf16: bool) -> dict[str, int]:
     head = Aligner(torch.randn(N_LABELS, dim), 4).eval()
     stored = ImageFeatures(torch.randn(512, n_tokens, dim).half(), torch.randn(512, dim).half())
     ready = stored.at_precision(bf16).tokens
-    down, _, up = head.adapter
-    first, second = (layer.weight.detach().to(ready) for layer in (down, up))
+    layers = [layer for layer in head.adapter if isinstance(layer, nn.Linear)]
+    first, second = (layer.weight.detach().to(ready) for layer in layers)
 
     def predicted(rows: slice) -> None:
         head(ImageFeatures(stored.tokens[rows], stored.pooled[rows]).at_precision(bf16))

@@ -49,6 +49,7 @@ def assembled(folder, backbone, photos, frozen, *, budget=2**24, config=CONFIG):
 
 
 def tokens(learned: TrainingSet, index: int, view: int) -> np.ndarray:
+    assert learned.features is not None
     return learned.features(np.array([index]), np.array([view]))[0][0]
 
 
