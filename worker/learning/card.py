@@ -14,7 +14,7 @@ from typing import Any, Self
 from worker.learning.aligner import LabelSpec
 from worker.learning.augment import Orientations
 from worker.learning.calibration import Calibration
-from worker.learning.contexts import ContextGroups, Criterion
+from worker.learning.contexts import ContextGroups, Criterion, Link
 from worker.learning.metrics import Evaluation
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import Thresholds
@@ -62,6 +62,8 @@ class ModelCard:
             tuple(contexts["assignment"]),
             tuple(contexts["names"]),
             Criterion(contexts["criterion"]),
+            tuple(Link(**link) for link in contexts.get("links", [])),
+            contexts.get("origin"),
         )
         fields["calibration"] = Calibration.from_json(document["calibration"])
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))

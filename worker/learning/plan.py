@@ -14,6 +14,7 @@ import torch
 
 from worker.learning.augment import Augmentation, Orientations, usual_orientations
 from worker.learning.backbone import Backbone
+from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.losses import Loss
 
@@ -50,6 +51,7 @@ class TrainingConfig:
     lambda_unlabeled: float = 1.0
     lambda_context: float = 0.5
     n_contexts: int | None = None  # None: found from the labels
+    context_prior: PriorGroups | None = None  # another project's groups, while labels are few
     folds: int = 2
     keep_positive: float = 1.0
     keep_negative: float = 0.9
