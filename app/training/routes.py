@@ -12,11 +12,12 @@ from app.core.http.problems import responses
 from app.core.http.transactions import make_router
 from app.core.pagination import Page
 from app.identity.deps import CanManage, CanRead, Idempotent
+from app.identity.permissions import Permission
 from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.schemas import JobOut
 from app.projects.deps import ProjectDep
-from app.training import gate, service
+from app.training import gate, lending, service
 from app.training.models import ModelVersion
 from app.training.naming import LabelKeys, with_keys
 from app.training.schemas import ModelDetailOut, ModelOut, PredictionIn, TrainingIn
@@ -40,7 +41,11 @@ def start_training(
     body: TrainingIn | None = None,
 ) -> JobOut:
     """The new version goes live by itself unless it may be worse than the live one."""
-    payload = TrainPayload(**(body or TrainingIn()).model_dump())
+    asked = body or TrainingIn()
+    payload = TrainPayload(**asked.model_dump(exclude={"groups_from"}))
+    if asked.groups_from is not None:
+        principal.ensure(Permission.READ)
+        payload.lent_groups = lending.lend_groups(session, asked.groups_from, borrower=project)
     job = service.start_training(session, project, payload, actor_id=principal.user_id)
     return _accepted(job, response)
 

@@ -38,6 +38,7 @@ from worker.engine.training_set import is_frozen, with_photos, with_tokens
 from worker.learning import dataset
 from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
+from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.plan import Mode, TrainingConfig, usual_resolution
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
@@ -170,6 +171,7 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         resolution=payload.resolution or usual_resolution(backbone),
         epochs=payload.epochs,
         time_budget_seconds=payload.time_budget_seconds,
+        context_prior=lent_groups(payload),
         threads=threads(run.settings),
     )
     return train(
@@ -181,6 +183,11 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         on_progress=lambda progress: _report(run, progress),
         should_stop=run.should_stop,
     )
+
+
+def lent_groups(payload: TrainPayload) -> PriorGroups | None:
+    lent = payload.lent_groups
+    return None if lent is None else PriorGroups(lent.origin, lent.groups)
 
 
 def _training_set(

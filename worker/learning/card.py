@@ -42,6 +42,7 @@ class ModelCard:
     counts: dict[str, Any]
     config: dict[str, Any]
     code_version: str
+    group_weight: float = 0.0  # of the other labels of a group beside a label's own score
 
     def to_json(self) -> dict[str, Any]:
         """A document of JSON types only; what could not be computed is null."""

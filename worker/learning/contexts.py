@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
-PERMUTATIONS = 20
+PERMUTATIONS = 100
 FEW_IMAGES = 100
 MOST_GROUPS = 6
 
@@ -105,7 +105,7 @@ def find_contexts(
         names = name_groups(lent, keys)
         return ContextGroups(lent, names, Criterion.TRANSFERRED, links, prior.origin)
     labels = labels[:, order]
-    count, criterion = _decide_count(labels, count, seed)
+    count, criterion = decide_count(labels, count, seed)
     assignment = np.empty(len(keys), dtype=int)
     assignment[order] = spectral_clustering(positive_npmi(labels), count)
     groups = tuple(int(group) for group in assignment)
@@ -122,7 +122,7 @@ def _links(affinity: Matrix) -> tuple[Link, ...]:
     return tuple(Link(int(i), int(j), float(rounded[i, j])) for i, j in np.argwhere(rounded > 0))
 
 
-def _decide_count(labels: NDArray[np.int8], count: int | None, seed: int) -> tuple[int, Criterion]:
+def decide_count(labels: NDArray[np.int8], count: int | None, seed: int) -> tuple[int, Criterion]:
     n_labels = labels.shape[1]
     most = min(n_labels // 2, MOST_GROUPS)
     if count is not None:
@@ -199,8 +199,7 @@ def count_by_modularity(labels: NDArray[np.int8], most: int, rng: np.random.Gene
     """The number of groups of greatest modularity, if permuted labels rarely reach it."""
     best, count = best_modularity(positive_npmi(labels), most)
     chance = [
-        best_modularity(positive_npmi(_permuted(labels, rng)), most)[0]
-        for _ in range(PERMUTATIONS)
+        best_modularity(positive_npmi(_permuted(labels, rng)), most)[0] for _ in range(PERMUTATIONS)
     ]
     return count if best > np.quantile(chance, 0.95) else 1
 

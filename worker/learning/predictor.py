@@ -20,6 +20,7 @@ from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, unt
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
+from worker.learning.group_evidence import GroupEvidence
 from worker.learning.learner import LOOK_BATCH, Look, see
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
@@ -80,9 +81,9 @@ class Predictor:
         if backbone is None:
             backbone = _backbone(card)
         text = tensors["head.text"]
-        classifier = Classifier(
-            backbone, Aligner(text, card.contexts.count), bf16=card.precision is Precision.BF16
-        )
+        head = Aligner(text, card.contexts.count)
+        head.mix.copy_(torch.from_numpy(GroupEvidence(card.contexts, card.group_weight).mix))
+        classifier = Classifier(backbone, head, bf16=card.precision is Precision.BF16)
         classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:
             classifier.backbone.load_state_dict(checkpoint.under("backbone", tensors))

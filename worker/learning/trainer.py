@@ -6,6 +6,7 @@ ends with the weights of an uninterrupted one. Mathematics live in the neighbour
 
 import copy
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -18,13 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from worker.learning.aligner import Classifier, LabelSpec, text_features
+from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard
 from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
+from worker.learning.group_evidence import GroupEvidence
 from worker.learning.inputs import appended, prepare_inputs
 from worker.learning.learner import Answers, Learner, Look, Targets, look, spread
 from worker.learning.method import KIZU, Method
@@ -289,12 +291,16 @@ class Training:
         partial = self.labeled[(human[self.labeled] < 0).any(axis=1)]
         rows = np.concatenate([unlabeled, partial])
         self._note_validation(learner)
+        held_out = functools.cache(lambda: self._evidence(learner))
+        groups = GroupEvidence.fit(self.contexts, held_out() if self.contexts.active else None)
         known = Round(
-            logits=self._look(learner.teacher, rows, views=self.config.teacher_views).logits,
+            logits=groups(
+                self._look(learner.teacher, rows, views=self.config.teacher_views).logits
+            ),
             labels=human[self.labeled],
             config=self.config,
             labeled=lambda: self._scored(learner, self.labeled),
-            held_out=lambda: self._evidence(learner),
+            held_out=lambda: groups.on(held_out()),
             spread=lambda: spread(learner.teacher, self.inputs, rows, seed=learner.step),
         )
         assert self.method.rule is not None
@@ -349,22 +355,26 @@ class Training:
 
     def _finish(self, learner: Learner) -> TrainedModel:
         """Measure, calibrate, choose thresholds, write the card."""
+        evidence = self._evidence(learner)
+        groups = GroupEvidence.fit(self.contexts, evidence)
         judgement = judge(
-            self._evidence(learner),
-            self._scored(learner, self.promising) if len(self.promising) else None,
+            groups.on(evidence),
+            groups.on(self._scored(learner, self.promising)) if len(self.promising) else None,
             [label.key for label in self.specs],
             cross_fitted=self.cross_fitted,
         )
         model = learner.teacher
         classifier = model if isinstance(model, Classifier) else self._with_heads(model)
-        return TrainedModel(classifier.eval(), self._card(judgement))
+        if isinstance(classifier.head, Aligner):
+            classifier.head.mix.copy_(torch.from_numpy(groups.mix))
+        return TrainedModel(classifier.eval(), self._card(judgement, groups.weight))
 
     def _with_heads(self, head: nn.Module) -> Classifier:
         classifier = self._new_classifier()
         classifier.head.load_state_dict(head.state_dict())
         return classifier
 
-    def _card(self, judgement: Judgement) -> ModelCard:
+    def _card(self, judgement: Judgement, group_weight: float) -> ModelCard:
         config = self.config
         assert config.resolution is not None
         return ModelCard(
@@ -377,6 +387,7 @@ class Training:
             orientations=config.augmentation.orientations,
             precision=config.precision,
             contexts=self.contexts,
+            group_weight=group_weight,
             calibration=judgement.calibration,
             thresholds=judgement.thresholds,
             metrics=judgement.metrics,
