@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.learning import contexts
-from worker.learning.contexts import MOST_GROUPS, find_contexts, positive_npmi, spectral_clustering
+from worker.learning.contexts import MOST_GROUPS, positive_npmi, spectral_clustering
 
 Labels = NDArray[np.int8]
 Count = Callable[[Labels, int, np.random.Generator], int]

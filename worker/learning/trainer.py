@@ -293,10 +293,9 @@ class Training:
         self._note_validation(learner)
         held_out = functools.cache(lambda: self._evidence(learner))
         groups = GroupEvidence.fit(self.contexts, held_out() if self.contexts.active else None)
+        seen = self._look(learner.teacher, rows, views=self.config.teacher_views)
         known = Round(
-            logits=groups(
-                self._look(learner.teacher, rows, views=self.config.teacher_views).logits
-            ),
+            logits=groups(seen.logits),
             labels=human[self.labeled],
             config=self.config,
             labeled=lambda: self._scored(learner, self.labeled),

@@ -22,9 +22,9 @@ TOGETHER, ASTRAY = 0.75, 0.03  # chances of a kind whose group is shown, or is n
 FAINT = 0.3
 README = """# Rendered photos with planted contexts
 
-{groups} groups of {size} kinds of defects occur together; `contexts.tsv` says which, and which kinds
-are faint: painted at {faint:.0%} of their usual strength. A kind occurs in {together:.0%} of the
-photos that show its group and in {astray:.0%} of the others. Written by
+{groups} groups of {size} kinds of defects occur together; `contexts.tsv` says which, and which
+kinds are faint: painted at {faint:.0%} of their usual strength. A kind occurs in {together:.0%} of
+the photos that show its group and in {astray:.0%} of the others. Written by
 
     python -m worker.learning.rendering OUT --train {train} --test {test} --seed {seed} \\
         --contexts {groups}
