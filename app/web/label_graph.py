@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Literal
 
-NAME_WIDTH = 190.0  # room for names on either side of the ring
+NAME_WIDTH = 140.0  # room for names on either side of the ring
 NODE_RADIUS = 12.0
 HULL_RADIUS = 20.0
+NAME_DISTANCE = 28.0  # from the node, outwards: clear of the hull
 LEAST_RING, RING_PER_LABEL = 110.0, 8.0
 GAP = 0.6  # between groups, in widths of a label
 FAINTEST = 0.02  # a line of less NPMI would not be seen
@@ -25,6 +26,7 @@ class Node:
     x: float
     y: float
     name_x: float
+    name_y: float
     anchor: Literal["start", "end"]
 
 
@@ -68,7 +70,7 @@ def label_graph(assignment: Sequence[int], links: Iterable[tuple[int, int, float
     """The picture of a partition: `assignment` is the group of each column, `links` are pairs of
     columns with their NPMI in 0..1."""
     ring = max(LEAST_RING, RING_PER_LABEL * len(assignment))
-    width, height = 2 * (ring + HULL_RADIUS + NAME_WIDTH), 2 * (ring + 1.5 * HULL_RADIUS)
+    width, height = 2 * (ring + NAME_DISTANCE + NAME_WIDTH), 2 * (ring + NAME_DISTANCE + 12)
     angles = _angles(assignment)
     place = _Ring(width / 2, height / 2, ring)
     nodes = {column: place.node(column, assignment[column], angles[column]) for column in angles}
@@ -107,14 +109,14 @@ class _Ring:
     y: float
     radius: float
 
-    def point(self, angle: float) -> tuple[float, float]:
-        return self.x + self.radius * math.sin(angle), self.y - self.radius * math.cos(angle)
+    def point(self, angle: float, beyond: float = 0.0) -> tuple[float, float]:
+        radius = self.radius + beyond
+        return self.x + radius * math.sin(angle), self.y - radius * math.cos(angle)
 
     def node(self, column: int, group: int, angle: float) -> Node:
-        x, y = self.point(angle)
-        right = math.sin(angle) >= 0
-        name_x = x + (HULL_RADIUS + 6) * (1 if right else -1)
-        return Node(column, mark(group), x, y, name_x, "start" if right else "end")
+        anchor: Literal["start", "end"] = "start" if math.sin(angle) >= 0 else "end"
+        name = self.point(angle, NAME_DISTANCE)
+        return Node(column, mark(group), *self.point(angle), *name, anchor)
 
     def hull(self, group: int, angles: Sequence[float]) -> Hull:
         """From the first to the last label of a group, clockwise."""
