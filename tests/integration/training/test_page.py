@@ -49,8 +49,9 @@ def test_context_groups_are_drawn_and_listed(line, page):
         make_label(line.session, line.project, key, position=position)
     links = [{"first": 0, "second": 1, "npmi": 0.42}, {"first": 1, "second": 3, "npmi": 0.11}]
     found = contexts([0, 0, 1, 1], links=links)
-    line.version(1, ModelState.LIVE, card=card(line, contexts=found))
+    line.version(1, ModelState.LIVE, card=card(line, contexts=found, group_weight=0.63))
     text = page()
+    assert "count 0.63 times as much" in text
     assert "<title>scratch – dent: 0.42</title>" in text
     assert text.count('class="hull hull-') == 2
     assert text.count('class="link is-between"') == 1
