@@ -39,6 +39,15 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class LentGroups(BaseModel):
+    """Context groups of another project: the group of each label key, and whose they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    origin: str
+    groups: dict[str, int]
+
+
 class TrainPayload(Payload):
     """How to train; what is unset the worker chooses by the data and the machine.
 
@@ -53,6 +62,7 @@ class TrainPayload(Payload):
     backbone: str | None = None
     predict: bool = True
     grow_from: UUID | None = None
+    lent_groups: LentGroups | None = None
 
 
 class PredictPayload(Payload):

@@ -12,11 +12,12 @@ from app.core.http.problems import responses
 from app.core.http.transactions import make_router
 from app.core.pagination import Page
 from app.identity.deps import CanManage, CanRead, Idempotent
+from app.identity.permissions import Permission
 from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.schemas import JobOut
 from app.projects.deps import ProjectDep
-from app.training import doubts, gate, service
+from app.training import doubts, gate, lending, service
 from app.training.models import ModelVersion
 from app.training.naming import LabelKeys, with_keys
 from app.training.schemas import (
@@ -52,7 +53,10 @@ def start_training(
     from their first annotations or, without any, from their texts. Other labels keep their scores.
     """
     asked = body or TrainingIn()
-    payload = TrainPayload(**asked.model_dump(exclude={"scope"}))
+    payload = TrainPayload(**asked.model_dump(exclude={"scope", "groups_from"}))
+    if asked.groups_from is not None:
+        principal.ensure(Permission.READ)
+        payload.lent_groups = lending.lend_groups(session, asked.groups_from, borrower=project)
     start = service.start_training if asked.scope is TrainingScope.ALL else service.start_growing
     return _accepted(start(session, project, payload, actor_id=principal.user_id), response)
 

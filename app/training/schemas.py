@@ -49,6 +49,14 @@ class TrainingIn(BaseModel):
         description="`kizu-small`, or an open_clip name with `@` and published weights or a file.",
     )
     predict: bool = Field(True, description="Suggest labels at once when the version goes live.")
+    groups_from: str | None = Field(
+        None,
+        min_length=1,
+        max_length=60,
+        examples=["boards"],
+        description="Another project (its slug) whose context groups are taken, label by label "
+        "key, while fewer than 100 photos are labelled here.",
+    )
 
     @model_validator(mode="after")
     def _keep_what_the_live_version_looks_with(self) -> Self:

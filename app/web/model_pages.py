@@ -1,6 +1,7 @@
 """Pages of model versions: how well each does, what the gate says, which one is live."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -14,6 +15,7 @@ from app.projects.models import Label
 from app.training import service as training
 from app.training.models import ModelVersion
 from app.web.charts import Figure, figure
+from app.web.label_graph import Graph, label_graph, mark
 from app.web.requests import page_router
 from app.web.templating import render
 
@@ -63,7 +65,7 @@ def model_page(
         total=figure(version.metrics.get("map")),
         shares=PROMISED_SHARES,
         promised=promised_thresholds(version),
-        groups=context_groups(version, labels),
+        contexts=context_groups(version, labels),
     )
 
 
@@ -89,14 +91,34 @@ def _threshold(promises: list[dict[str, Any]], value: int, share: float) -> floa
     return float(found[0]) if found else None
 
 
-def context_groups(version: ModelVersion, labels: Sequence[Label]) -> list[list[Label]]:
-    """The labels of each context group; no group at all where one holds every label."""
-    contexts = version.card.get("contexts", {})
-    members: list[list[Label]] = [[] for _ in contexts.get("names", [])]
+@dataclass(frozen=True)
+class ContextGroups:
+    """The context groups of a version: the labels of each by its mark, the picture, its reasons."""
+
+    groups: dict[str, list[Label]]
+    columns: list[Label]
+    graph: Graph
+    criterion: str
+    origin: str | None
+
+    @property
+    def active(self) -> bool:
+        return len(self.groups) > 1
+
+
+def context_groups(version: ModelVersion, labels: Sequence[Label]) -> ContextGroups | None:
+    """None for a version whose card says nothing about groups."""
+    card = version.card.get("contexts")
+    if not card:
+        return None
     by_id = {str(label.id): label for label in labels}
-    for label_id, group in zip(version.label_ids, contexts.get("assignment", []), strict=False):
-        members[group].append(by_id[label_id])
-    return members if len(members) > 1 else []
+    columns = [by_id[label_id] for label_id in version.label_ids]
+    groups: dict[str, list[Label]] = {}
+    for label, group in zip(columns, card["assignment"], strict=True):
+        groups.setdefault(mark(group), []).append(label)
+    links = [(link["first"], link["second"], link["npmi"]) for link in card.get("links", [])]
+    graph = label_graph(card["assignment"], links)
+    return ContextGroups(groups, columns, graph, card["criterion"], card.get("origin"))
 
 
 def label_figures(version: ModelVersion) -> dict[str, Figure]:

@@ -9,7 +9,7 @@ from worker.learning.aligner import LabelSpec
 from worker.learning.augment import Orientations
 from worker.learning.calibration import Calibration
 from worker.learning.card import ModelCard, metrics_json
-from worker.learning.contexts import ContextGroups, Criterion
+from worker.learning.contexts import ContextGroups, Criterion, Link
 from worker.learning.curves import Curve, Family
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import Thresholds
@@ -23,7 +23,9 @@ CARD = ModelCard(
     views=2,
     orientations=Orientations.ANY,
     precision=Precision.FP32,
-    contexts=ContextGroups((0, 0), ("scratch + 傷",), Criterion.TOO_FEW_LABELS),
+    contexts=ContextGroups(
+        (0, 0), ("scratch + 傷",), Criterion.TRANSFERRED, (Link(0, 1, 0.25),), "boards/models/3"
+    ),
     calibration=Calibration((Curve(), Curve(Family.PLATT, (2.0, 0.5))), (False, True)),
     thresholds=Thresholds((0.8, 2.0), (0.1, -1.0)),
     metrics={"map": {"value": 0.5}},

@@ -1,9 +1,14 @@
 """A saved model predicts what was evaluated."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from tests.learning.marks import QUICK, SPECS, backbone, marks
+from worker.learning.aligner import Aligner, Classifier
+from worker.learning.contexts import ContextGroups, Criterion
 from worker.learning.predictor import Predictor, binary_entropy
 from worker.learning.trainer import TrainedModel, train
 
@@ -47,3 +52,16 @@ def test_photos_of_any_size_and_colour(model):
 
 def test_entropy_is_one_bit_at_even_odds():
     assert binary_entropy(np.array([0.5, 0.0, 1.0])) == pytest.approx([1, 0, 0], abs=1e-9)
+
+
+def test_what_groups_say_comes_back_from_the_card(model, tmp_path):
+    groups = ContextGroups((0, 0, 1), ("ab", "c"), Criterion.GIVEN)
+    head = Aligner(torch.randn(3, model.classifier.head.text.shape[1]), groups.count)
+    classifier = Classifier(model.classifier.backbone, head)
+    plain = TrainedModel(classifier, replace(model.card, contexts=groups, group_weight=0.0))
+    own = plain.predictor().look(PHOTOS).logits
+    helped = TrainedModel(classifier, replace(plain.card, group_weight=0.5))
+    helped.save(tmp_path)
+    loaded = Predictor.load(tmp_path, backbone=backbone(seed=7)).look(PHOTOS).logits
+    expected = own + 0.5 * np.stack([own[:, 1], own[:, 0], 0 * own[:, 2]], axis=1)
+    assert np.allclose(loaded, expected, atol=1e-4)

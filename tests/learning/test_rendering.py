@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from worker.learning.contexts import find_contexts
 from worker.learning.rendering import (
     BY_KEY,
     CATALOGUE,
@@ -16,6 +17,7 @@ from worker.learning.rendering import (
     Scene,
     render,
     render_pack,
+    render_planted_pack,
     render_surface,
 )
 from worker.learning.rendering.boards import BOARD_KINDS, artwork, spoil
@@ -138,3 +140,41 @@ def test_a_board_with_every_defect_still_has_an_absent_kind():
     for _ in range(20):
         assert hard_negative(rng, "copper board", BOARD_KINDS)
         assert caption(rng, "copper board", BOARD_KINDS)
+
+
+def test_a_planted_pack_says_which_kinds_belong_together(tmp_path):
+    for folder in ("a", "b"):
+        render_planted_pack(tmp_path / folder, train=200, test=0, seed=1, contexts=3)
+    with (tmp_path / "a" / "contexts.tsv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert Counter(row["context"] for row in rows) == {"0": 3, "1": 3, "2": 3}
+    assert Counter(row["look"] for row in rows) == {"plain": 3, "faint": 6}
+    with (tmp_path / "a" / "labels.csv").open(encoding="utf-8") as file:
+        shown = [row["labels"].split("|") for row in csv.DictReader(file)]
+    keys = [row["label"] for row in rows]
+    labels = np.array([[key in found for key in keys] for found in shown], dtype=np.int8)
+    planted = np.array([row["context"] for row in rows])
+    found = np.array(find_contexts(labels, keys).assignment)
+    assert np.array_equal(found[:, None] == found, planted[:, None] == planted)
+    for name in ("labels.csv", "images/part-00007.jpg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("contexts", [1, 6])
+def test_there_are_kinds_for_so_many_contexts_only(tmp_path, contexts):
+    with pytest.raises(ValueError, match="2 to 5"):
+        render_planted_pack(tmp_path, train=1, test=0, seed=0, contexts=contexts)
+
+
+def test_a_faint_defect_is_as_large_but_harder_to_see():
+    clean, plain, faint = (
+        render_surface(np.random.default_rng(2), 96, ("hole",), surface="glass", opacity=opacity)
+        for opacity in ({"hole": 0.0}, None, {"hole": 0.2})
+    )
+    inside = plain.masks["hole"]
+    assert np.array_equal(inside, faint.masks["hole"])
+
+    def change(render):
+        return np.abs(render.pixels[inside].astype(int) - clean.pixels[inside]).mean()
+
+    assert 0 < change(faint) < change(plain) / 2

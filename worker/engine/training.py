@@ -43,6 +43,7 @@ from worker.engine.photos import PhotoReader
 from worker.engine.training_set import is_frozen, with_photos, with_tokens
 from worker.learning import dataset
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
+from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.growing import grow
 from worker.learning.novelty import NOVELTY, Novelty, draw_references
@@ -193,6 +194,7 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         resolution=payload.resolution or usual_resolution(backbone),
         epochs=payload.epochs,
         time_budget_seconds=payload.time_budget_seconds,
+        context_prior=lent_groups(payload),
         threads=threads(run.settings),
     )
     count = 1 if is_frozen(config, backbone) else processes_for(backbone, run.settings)
@@ -239,6 +241,11 @@ def learn_new(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: S
         should_stop=run.should_stop,
     )
     return Learned(model, columns.label_ids)
+
+
+def lent_groups(payload: TrainPayload) -> PriorGroups | None:
+    lent = payload.lent_groups
+    return None if lent is None else PriorGroups(lent.origin, lent.groups)
 
 
 def _training_set(

@@ -62,8 +62,11 @@ class Aligner(Head):
 
     What is learned: a residual of each label's question and of its answer, a negative embedding
     (PositiveCoOp, WACV 2025, in place of a negative prompt), a residual adapter of the tokens, and
-    the context head.
+    the context head. `mix` (K, K), what labels say for each other, is measured after training and
+    kept in the model card.
     """
+
+    mix: Tensor
 
     def __init__(self, text: Tensor, n_contexts: int) -> None:
         super().__init__(text)
@@ -79,6 +82,7 @@ class Aligner(Head):
             nn.Linear(dim, dim // 4), nn.GELU(), _starting_at_zero(dim // 4, dim)
         )
         self.context = _starting_at_zero(2 * dim, n_contexts)
+        self.register_buffer("mix", torch.zeros(n_labels, n_labels), persistent=False)
 
     def forward(self, features: ImageFeatures) -> Alignment:
         """Products with tokens are computed in the precision that tokens come in."""
@@ -90,7 +94,8 @@ class Aligner(Head):
         weights = self._attend(products / lengths) / lengths
         label_features = F.normalize((weights.to(tokens) @ tokens).float(), dim=-1)  # (B, K, D)
         context_logits = self.context(torch.cat([pooled, label_features.mean(dim=1)], dim=-1))
-        return Alignment(self.align(label_features), context_logits, label_features, pooled)
+        own = self.align(label_features)  # (B, K)
+        return Alignment(own + own @ self.mix.T, context_logits, label_features, pooled)
 
     def attention(self, tokens: Tensor) -> Tensor:
         """Where each label looks: unit tokens (B, L, D) to weights (B, L, K), 1 over L."""

@@ -15,7 +15,7 @@ from worker.learning.adapters import Adapters
 from worker.learning.aligner import LabelSpec
 from worker.learning.augment import Orientations
 from worker.learning.calibration import Calibration
-from worker.learning.contexts import ContextGroups, Criterion
+from worker.learning.contexts import ContextGroups, Criterion, Link
 from worker.learning.metrics import Evaluation
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import Thresholds
@@ -57,6 +57,7 @@ class ModelCard:
     counts: dict[str, Any]
     config: dict[str, Any]
     code_version: str
+    group_weight: float = 0.0  # of the other labels of a group beside a label's own score
     grown: tuple[Growth, ...] = ()
     adapters: Adapters | None = None  # what was trained of the backbone in tune mode; None: all
 
@@ -84,6 +85,8 @@ class ModelCard:
             tuple(contexts["assignment"]),
             tuple(contexts["names"]),
             Criterion(contexts["criterion"]),
+            tuple(Link(**link) for link in contexts.get("links", [])),
+            contexts.get("origin"),
         )
         fields["calibration"] = Calibration.from_json(document["calibration"])
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))

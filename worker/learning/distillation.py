@@ -216,6 +216,7 @@ class _Distillation:
             views=1,
             precision=self.config.precision,
             promises={},
+            group_weight=0.0,  # what the groups say is in the answers that it learns
             counts={"taught": len(self.rows)},
             grown=(),
             config={**dataclasses.asdict(self.config), "plan": plan, "distilled_from": origin},

@@ -53,7 +53,8 @@ class Method:
     ) -> ContextGroups:
         """The context groups of human labels (N, K), as this method wants them."""
         count = 1 if self.contexts is Contexts.NONE else config.n_contexts
-        found = find_contexts(labels, keys, count=count, seed=config.seed)
+        prior = config.context_prior
+        found = find_contexts(labels, keys, count=count, prior=prior, seed=config.seed)
         if self.contexts is Contexts.SHUFFLED:
             return shuffled_groups(found, keys, config.seed)
         return found

@@ -15,6 +15,7 @@ import torch
 from worker.learning.adapters import Adapters, is_adaptable, is_large
 from worker.learning.augment import Augmentation, Orientations, usual_orientations
 from worker.learning.backbone import Backbone
+from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.losses import Loss
 
@@ -64,6 +65,7 @@ class TrainingConfig:
     lambda_context: float = 0.5
     lambda_pairs: float = 0.5  # photos side by side (pairs.py)
     n_contexts: int | None = None  # None: found from the labels
+    context_prior: PriorGroups | None = None  # another project's groups, while labels are few
     folds: int = 2
     keep_positive: float = 1.0
     keep_negative: float = 0.9

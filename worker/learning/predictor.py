@@ -22,7 +22,8 @@ from worker.learning.backbone import Backbone, ImageFeatures, load_backbone, unt
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels, fit_photo
 from worker.learning.explanation import Basis, HeatMaps, heat_maps
-from worker.learning.grown import empty_head
+from worker.learning.group_evidence import GroupEvidence
+from worker.learning.grown import aligners_of, empty_head
 from worker.learning.label_noise import Doubtful
 from worker.learning.learner import LOOK_BATCH, TOKEN_BATCH, Look, averaged, joined_look
 from worker.learning.plan import Mode, Precision
@@ -101,6 +102,8 @@ class Predictor:
             backbone = adapted(backbone, card.adapters)
         text = tensors["head.text"]
         head = empty_head(text, card.contexts.count, [len(one.labels) for one in card.grown])
+        mix = GroupEvidence(card.contexts, card.group_weight).mix
+        aligners_of(head)[0].mix.copy_(torch.from_numpy(mix))
         classifier = Classifier(backbone, head, bf16=card.precision is Precision.BF16)
         classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:

@@ -5,6 +5,7 @@ ends with the weights of an uninterrupted one. Mathematics live in the neighbour
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from worker.learning.adapters import tunable
-from worker.learning.aligner import Classifier, LabelSpec, text_features
+from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard
 from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
+from worker.learning.group_evidence import GroupEvidence
 from worker.learning.inputs import Inputs, appended, prepare_inputs
 from worker.learning.learner import Answers, Learner, Look, Targets, look, shared_look, spread
 from worker.learning.method import KIZU, Method
@@ -318,12 +320,15 @@ class Training:
         rows = np.concatenate([unlabeled, partial])
         self._note_validation(learner)
         views = self.config.teacher_views
+        held_out = functools.cache(lambda: self._evidence(learner, views))
+        groups = GroupEvidence.fit(self.contexts, held_out() if self.contexts.active else None)
+        seen = self._look(learner.teacher, rows, views=views)
         known = Round(
-            logits=self._look(learner.teacher, rows, views=views).logits,
+            logits=groups(seen.logits),
             labels=human[self.labeled],
             config=self.config,
             labeled=lambda: self._scored(learner, self.labeled, views),
-            held_out=lambda: self._evidence(learner, views),
+            held_out=lambda: groups.on(held_out()),
             spread=lambda: spread(learner.teacher, self.inputs, rows, seed=learner.step),
         )
         assert self.method.rule is not None
@@ -386,23 +391,30 @@ class Training:
 
     def _finish(self, learner: Learner) -> TrainedModel:
         """Measure, calibrate, choose thresholds, write the card."""
+        evidence = self._evidence(learner, self.views)
+        groups = GroupEvidence.fit(self.contexts, evidence)
         judgement = judge(
-            self._evidence(learner, self.views),
-            self._scored(learner, self.promising, self.views) if len(self.promising) else None,
+            groups.on(evidence),
+            groups.on(self._scored(learner, self.promising, self.views))
+            if len(self.promising)
+            else None,
             [label.key for label in self.specs],
             cross_fitted=self.cross_fitted,
             miss_costs=[label.miss_cost for label in self.specs],
         )
         model = learner.teacher
         classifier = model if isinstance(model, Classifier) else self._with_heads(model)
-        return TrainedModel(classifier.eval(), self._card(judgement), judgement.doubtful)
+        if isinstance(classifier.head, Aligner):
+            classifier.head.mix.copy_(torch.from_numpy(groups.mix))
+        card = self._card(judgement, groups.weight)
+        return TrainedModel(classifier.eval(), card, judgement.doubtful)
 
     def _with_heads(self, head: nn.Module) -> Classifier:
         classifier = self._new_classifier()
         classifier.head.load_state_dict(head.state_dict())
         return classifier
 
-    def _card(self, judgement: Judgement) -> ModelCard:
+    def _card(self, judgement: Judgement, group_weight: float) -> ModelCard:
         config = self.config
         assert config.resolution is not None
         return ModelCard(
@@ -416,6 +428,7 @@ class Training:
             orientations=config.augmentation.orientations,
             precision=config.precision,
             contexts=self.contexts,
+            group_weight=group_weight,
             calibration=judgement.calibration,
             thresholds=judgement.thresholds,
             metrics=judgement.metrics,

@@ -39,19 +39,43 @@ def test_no_promise_is_said_in_a_sentence(line, page):
     assert "it takes 300 photos" in page()
 
 
-def test_context_groups_are_shown_by_their_labels(line, page):
-    make_label(line.session, line.project, "rust", position=2)
-    count = len(line.labels)
-    assignment = [0] * (count - 1) + [1]
-    contexts = {"names": ["a", "b"], "assignment": assignment, "criterion": "modularity"}
-    line.version(1, ModelState.LIVE, card=card(line, contexts=contexts))
-    assert "No groups were found" not in page()
+def contexts(assignment, **more):
+    names = [str(group) for group in sorted(set(assignment))]
+    return {"names": names, "assignment": assignment, "criterion": "modularity", **more}
 
 
-def test_one_group_is_no_group(line, page):
-    contexts = {"names": ["all"], "assignment": [0] * len(line.labels), "criterion": "modularity"}
-    line.version(1, ModelState.LIVE, card=card(line, contexts=contexts))
-    assert "No groups were found" in page()
+def test_context_groups_are_drawn_and_listed(line, page):
+    for position, key in enumerate(("rust", "stain"), start=2):
+        make_label(line.session, line.project, key, position=position)
+    links = [{"first": 0, "second": 1, "npmi": 0.42}, {"first": 1, "second": 3, "npmi": 0.11}]
+    found = contexts([0, 0, 1, 1], links=links)
+    line.version(1, ModelState.LIVE, card=card(line, contexts=found, group_weight=0.63))
+    text = page()
+    assert "count 0.63 times as much" in text
+    assert "<title>scratch – dent: 0.42</title>" in text
+    assert text.count('class="hull hull-') == 2
+    assert text.count('class="link is-between"') == 1
+    assert "Fewer than 100 photos were labelled." in text
+    assert "モジュラリティ" in page("ja")
+
+
+def test_one_group_is_said_to_be_no_task(line, page):
+    line.version(1, ModelState.LIVE, card=card(line, contexts=contexts([0, 0])))
+    text = page()
+    assert "One group: no context task." in text
+    assert 'class="hull' not in text
+    assert "文脈の学習は行いません" in page("ja")
+
+
+def test_lent_groups_lead_to_their_lender(line, page):
+    found = contexts([0, 1], origin="boards/models/3") | {"criterion": "transferred"}
+    line.version(1, ModelState.LIVE, card=card(line, contexts=found))
+    assert '<a href="/projects/boards/models/3">' in page()
+
+
+def test_a_card_without_groups_has_no_picture(line, page):
+    line.version(1, ModelState.LIVE, card=card(line))
+    assert "label-graph" not in page()
 
 
 def test_reliability_is_drawn_before_and_after(line, page):

@@ -8,13 +8,16 @@ from sqlalchemy import event, select
 
 from app.identity import service as identity
 from app.identity.models import Role
+from app.identity.permissions import Permission
 from app.images.models import Split
 from app.jobs.models import Job
+from app.projects import service as projects
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow
 from app.training import gate, service
 from app.training.gate import Comparison, Verdict
 from app.training.models import ModelState
+from tests.factories import make_project, make_user, make_version
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_a_training_is_accepted_as_a_job(line, client, path):
     assert answer.status_code == 202
     assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['id']}"
     assert answer.json()["kind"] == "train"
-    unset = dict.fromkeys(("time_budget_seconds", "backbone", "grow_from"))
+    unset = dict.fromkeys(("time_budget_seconds", "backbone", "grow_from", "lent_groups"))
     assert answer.json()["payload"] == body | unset
 
 
@@ -93,6 +96,62 @@ def test_new_labels_need_a_live_model_that_does_not_know_them(line, client, path
     asked = client.post(f"{path}/trainings", json=body)
     assert asked.status_code == 202
     assert asked.json()["payload"]["grow_from"] == str(live.id)
+
+
+def lender(line, assignment, keys=("scratch", "dent", "rust")):
+    """Another project with a live model whose labels are grouped."""
+    project = make_project(line.session, labels=keys)
+    ids = [label.id for label in projects.list_labels(line.session, project.id)]
+    card = {"contexts": {"assignment": assignment}}
+    make_version(line.session, project, ids, number=4, card=card)
+    line.session.commit()
+    return project
+
+
+def test_another_project_lends_its_groups_under_todays_keys(line, client, path):
+    label_one(line)
+    other = lender(line, [0, 1, 0], keys=("scratch", "old", "rust"))
+    projects.labels_by_key(line.session, other.id)["old"].key = "dent"
+    line.session.commit()
+    answer = client.post(f"{path}/trainings", json={"groups_from": other.slug})
+    assert answer.status_code == 202
+    assert answer.json()["payload"]["lent_groups"] == {
+        "origin": f"{other.slug}/models/4",
+        "groups": {"scratch": 0, "dent": 1, "rust": 0},
+    }
+
+
+@pytest.mark.parametrize("assignment", [[0, 0, 1], [0, 0, 0], []])
+def test_groups_that_say_nothing_here_are_not_lent(line, client, path, assignment):
+    label_one(line)
+    other = lender(line, assignment)
+    answer = client.post(f"{path}/trainings", json={"groups_from": other.slug})
+    assert answer.status_code == 409
+    assert "say nothing about the labels here" in answer.json()["detail"]
+
+
+def test_a_lender_must_be_there_and_have_a_live_model(line, client, path):
+    label_one(line)
+    unknown = client.post(f"{path}/trainings", json={"groups_from": "nowhere"})
+    assert unknown.status_code == 404
+    other = make_project(line.session)
+    line.session.commit()
+    answer = client.post(f"{path}/trainings", json={"groups_from": other.slug})
+    assert answer.status_code == 409
+    assert "no live model" in answer.json()["detail"]
+
+
+def test_who_may_not_read_gets_no_groups_of_another_project(line, client, path):
+    label_one(line)
+    other = lender(line, [0, 1, 0])
+    user = make_user(line.session, role=Role.ENGINEER)
+    _, token = identity.create_token(
+        line.session, user_id=user.id, name="trains only", scopes=[Permission.MANAGE]
+    )
+    line.session.commit()
+    client.headers["Authorization"] = f"Bearer {token}"
+    assert client.post(f"{path}/trainings", json={"groups_from": other.slug}).status_code == 403
+    assert client.post(f"{path}/trainings").status_code == 202
 
 
 def test_a_prediction_needs_a_live_model(line, client, path):

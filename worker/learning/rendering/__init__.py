@@ -2,6 +2,7 @@
 
 from worker.learning.rendering.kinds import BY_KEY, CATALOGUE, HELD_OUT, KINDS, Kind, Scene
 from worker.learning.rendering.pack import PACK_KINDS, render_pack
+from worker.learning.rendering.planted import render_planted_pack
 from worker.learning.rendering.scenes import Mixture, Render, render, render_surface
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "Scene",
     "render",
     "render_pack",
+    "render_planted_pack",
     "render_surface",
 ]

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from worker.learning.rendering.pack import render_pack
+from worker.learning.rendering.planted import MOST_GROUPS, render_planted_pack
 
 
 def main() -> None:
@@ -15,8 +16,18 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=300)
     parser.add_argument("--test", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--contexts",
+        type=int,
+        choices=range(2, MOST_GROUPS + 1),
+        help="plant as many groups of defects that occur together",
+    )
     given = parser.parse_args()
-    render_pack(given.out, train=given.train, test=given.test, seed=given.seed)
+    size = {"train": given.train, "test": given.test, "seed": given.seed}
+    if given.contexts is None:
+        render_pack(given.out, **size)
+    else:
+        render_planted_pack(given.out, **size, contexts=given.contexts)
 
 
 if __name__ == "__main__":

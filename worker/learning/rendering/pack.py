@@ -5,6 +5,7 @@ and kinds that pre-training never saw.
 """
 
 import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,18 +42,25 @@ def render_pack(directory: Path, *, train: int, test: int, seed: int) -> None:
 
     The same arguments give the same files. An existing pack is overwritten.
     """
+    photos = (pack_photo(seed, index) for index in range(train + test))
+    write_pack(directory, photos, kinds=PACK_KINDS, train=train)
+
+
+def write_pack(
+    directory: Path, photos: Iterable[Render], *, kinds: Sequence[str], train: int
+) -> None:
+    """Write photos in the pack layout; the first `train` of them are to learn from."""
     images = directory / "images"
     images.mkdir(parents=True, exist_ok=True)
     rows = []
-    for index in range(train + test):
-        photo = pack_photo(seed, index)
+    for index, photo in enumerate(photos):
         file = images / f"part-{index:05d}.jpg"
         Image.fromarray(photo.pixels).save(file, quality=92)
         split = "train" if index < train else "test"
         rows.append((f"images/{file.name}", split, "|".join(sorted(photo.kinds))))
-    _write(directory / "labels.csv", ",", [("file", "split", "labels"), *rows])
-    phrases = [(key, BY_KEY[key].phrases[0]) for key in PACK_KINDS]
-    _write(directory / "classes.tsv", "\t", [("label", "phrase"), *phrases])
+    write_table(directory / "labels.csv", ",", [("file", "split", "labels"), *rows])
+    phrases = [(key, BY_KEY[key].phrases[0]) for key in kinds]
+    write_table(directory / "classes.tsv", "\t", [("label", "phrase"), *phrases])
 
 
 def pack_photo(seed: int, index: int) -> Render:
@@ -69,6 +77,6 @@ def _defects(rng: RNG, line: Line) -> list[str]:
     return [kind for kind, chance in line.chances.items() if rng.random() < chance]
 
 
-def _write(file: Path, delimiter: str, rows: list[tuple[str, ...]]) -> None:
+def write_table(file: Path, delimiter: str, rows: list[tuple[str, ...]]) -> None:
     with file.open("w", newline="", encoding="utf-8") as handle:
         csv.writer(handle, delimiter=delimiter, lineterminator="\n").writerows(rows)

@@ -3,7 +3,7 @@
 Everything follows from one generator, so that a seed is a picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,16 +58,27 @@ def render(rng: RNG, size: int, mixture: Mixture | None = None) -> Render:
 
 
 def render_surface(
-    rng: RNG, size: int, kinds: Sequence[str], *, severity: float = 1.0, surface: str | None = None
+    rng: RNG,
+    size: int,
+    kinds: Sequence[str],
+    *,
+    severity: float = 1.0,
+    surface: str | None = None,
+    opacity: Mapping[str, float] | None = None,
 ) -> Render:
-    """A surface (any, or the named one) with one defect of each of `kinds`."""
+    """A surface (any, or the named one) with one defect of each of `kinds`.
+
+    `opacity` below 1 makes a kind fainter without making it smaller.
+    """
     surface = surface or str(rng.choice(list(MATERIALS)))
     materials = MATERIALS[surface]
     scene = materials[int(rng.integers(len(materials)))](rng, size)
-    masks = {
-        kind: PAINTERS[kind](rng, scene, severity * rng.uniform(0.8, 1.3)) > VISIBLE
-        for kind in kinds
-    }
+    masks = {}
+    for kind in kinds:
+        painted = scene.copy()
+        masks[kind] = PAINTERS[kind](rng, painted, severity * rng.uniform(0.8, 1.3)) > VISIBLE
+        alpha = np.float32((opacity or {}).get(kind, 1.0))
+        scene = alpha * painted + (1 - alpha) * scene
     pixels = camera.photograph(rng, camera.illuminate(rng, scene))
     return _finished(rng, pixels, masks, surface)
 
