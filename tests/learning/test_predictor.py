@@ -57,7 +57,8 @@ def test_entropy_is_one_bit_at_even_odds():
 def test_what_groups_say_comes_back_from_the_card(model, tmp_path):
     groups = ContextGroups((0, 0, 1), ("ab", "c"), Criterion.GIVEN)
     head = Aligner(torch.randn(3, model.classifier.head.text.shape[1]), groups.count)
-    classifier = Classifier(model.classifier.backbone, head)
+    trained = model.classifier
+    classifier = Classifier(trained.backbone, head, bf16=trained.bf16)
     plain = TrainedModel(classifier, replace(model.card, contexts=groups, group_weight=0.0))
     own = plain.predictor().look(PHOTOS).logits
     helped = TrainedModel(classifier, replace(plain.card, group_weight=0.5))
