@@ -1,5 +1,6 @@
 """Training on all devices of this worker: torchrun as a child, followed through its folder."""
 
+import json
 import shutil
 import sys
 import time
@@ -17,7 +18,8 @@ from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard
 from worker.learning.dataset import TrainingSet
-from worker.learning.parallel import FAILURE, MODEL, PROGRESS, STOP, read_progress
+from worker.learning.label_noise import Doubtful
+from worker.learning.parallel import DOUBTFUL, FAILURE, MODEL, PROGRESS, STOP, read_progress
 from worker.learning.plan import TrainingConfig
 from worker.learning.predictor import CARD, Predictor, TrainedModel
 from worker.learning.progress import OnProgress, ShouldStop, Stopped
@@ -104,4 +106,7 @@ def _outcome(child: Popen[bytes], workdir: Path, backbone: Backbone) -> TrainedM
     shared = None if card.brings_backbone else backbone
     device = str(next(backbone.parameters()).device)
     predictor = Predictor.load(workdir / MODEL, backbone=shared, device=device)
-    return TrainedModel(predictor.classifier, predictor.card)
+    doubtful = json.loads((workdir / DOUBTFUL).read_text())
+    return TrainedModel(
+        predictor.classifier, predictor.card, tuple(Doubtful(**one) for one in doubtful)
+    )

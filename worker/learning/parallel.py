@@ -30,7 +30,7 @@ from worker.learning.progress import Progress, Stage, Stopped
 from worker.learning.trainer import ensure_learnable, train
 
 REQUEST, STOP, PROGRESS = "request.safetensors", "stop", "progress.json"
-MODEL, FAILURE = "model", "failure.txt"
+MODEL, DOUBTFUL, FAILURE = "model", "doubtful.json", "failure.txt"
 _ENUMS = {"mode": Mode, "tuned": Tuned, "loss": Loss, "precision": Precision}
 
 
@@ -151,6 +151,8 @@ def _train(folder: Path) -> None:
             should_stop=should_stop,
         )
         if Processes.here().is_first:
+            doubtful = [asdict(one) for one in model.doubtful]
+            (folder / DOUBTFUL).write_text(json.dumps(doubtful))
             model.save(folder / MODEL)
 
 

@@ -1,6 +1,7 @@
 """A training by several processes: it reports, stops, goes on, and says when a process died."""
 
 import dataclasses
+import json
 import os
 import signal
 import time
@@ -16,7 +17,7 @@ from worker.engine.parallel import processes_for, train_in_processes
 from worker.learning import checkpoint
 from worker.learning.backbone import load_backbone, untrained
 from worker.learning.dataset import NotEnoughLabels
-from worker.learning.parallel import hand_over, read_request
+from worker.learning.parallel import DOUBTFUL, hand_over, read_request
 from worker.learning.plan import Mode, Precision, resolve
 from worker.learning.progress import Stage, Stopped
 
@@ -49,6 +50,8 @@ def test_it_stops_at_a_checkpoint_and_goes_on(tmp_path):
     assert seen[-1].fraction == 1.0
     assert (model.card.mode, model.card.counts["labeled"]) == (Mode.TUNE, 16)
     assert model.card.config["processes"] == 2
+    handed_over = json.loads((tmp_path / DOUBTFUL).read_text())
+    assert [dataclasses.asdict(one) for one in model.doubtful] == handed_over
     photos = [dataset.photos(index) for index in range(4)]
     assert np.isfinite(model.predictor().predict(photos).probabilities).all()
 
