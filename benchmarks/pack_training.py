@@ -28,7 +28,7 @@ from worker.learning.backbone import Backbone, load_backbone, untrained
 from worker.learning.dataset import Split, TrainingSet
 from worker.learning.metrics import average_precisions, pseudo_label_quality
 from worker.learning.plan import Mode, TrainingConfig
-from worker.learning.predictor import Predictions, TrainedModel
+from worker.learning.predictor import Predictions, Predictor
 from worker.learning.progress import Progress
 from worker.learning.thresholds import select
 from worker.learning.trainer import train
@@ -100,7 +100,7 @@ def one_round(
             on_progress=show,
         )
     trained = time.perf_counter() - started
-    predictions = predict(model, pack, np.arange(len(pack.files)))
+    predictions = predict(model.predictor(), pack, np.arange(len(pack.files)))
     probabilities = predictions.probabilities
     ap = average_precisions(probabilities[pack.test], pack.labels[pack.test])
     rest = np.setdiff1d(np.flatnonzero(~pack.test), np.concatenate([labeled, validation]))
@@ -121,8 +121,7 @@ def one_round(
     }, predictions
 
 
-def predict(model: TrainedModel, pack: Pack, rows: NDArray[np.int64]) -> Predictions:
-    predictor = model.predictor()
+def predict(predictor: Predictor, pack: Pack, rows: NDArray[np.int64]) -> Predictions:
     parts = [
         predictor.predict([pack.photo(int(i)) for i in rows[start : start + 256]])
         for start in range(0, len(rows), 256)

@@ -141,7 +141,7 @@ def scores(model: TrainedModel, draw: Draw) -> dict[str, Any]:
     """Average precision on the test split; `strict` leaves out the cells that the pack doubts."""
     pack = draw.pack
     rows = np.flatnonzero(pack.test)
-    probabilities = predict(model, pack, rows).probabilities
+    probabilities = predict(model.predictor(), pack, rows).probabilities
     ap = average_precisions(probabilities, pack.labels[rows])
     strict = average_precisions(probabilities, _without_doubted(pack)[rows])
     keys = [spec.key for spec in pack.specs]

@@ -13,6 +13,7 @@ from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo
 from worker.learning.aligner import Aligner, Classifier
 from worker.learning.baselines.global_alignment import GlobalHead
 from worker.learning.explanation import Basis, HeatMaps, contributions, heat_maps, png
+from worker.learning.tiling import Grid
 from worker.learning.trainer import train
 
 
@@ -62,7 +63,8 @@ def test_contributions_add_up_to_the_score():
 def test_fine_maps_are_pooled_and_keep_their_peak():
     torch.manual_seed(0)
     classifier = Classifier(backbone(), Aligner(torch.randn(2, 128), 1)).eval()
-    maps = heat_maps(classifier, torch.rand(1, 3, 40 * 8, 40 * 8))
+    tokens = classifier.encode(torch.rand(1, 3, 40 * 8, 40 * 8)).tokens
+    maps = heat_maps(classifier.head, tokens)
     assert maps.values.shape == (1, 2, 32, 32)
     assert (maps.values.max(axis=(2, 3)) == 255).all()
 
@@ -80,7 +82,23 @@ def test_a_map_is_stored_as_a_small_png(predictor):
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(stored))), heat)
 
 
+def test_maps_of_tiles_lie_where_their_tiles_lie():
+    """One strong token in each of 2 x 3 tiles, then in the overview, peaks at its own place."""
+    torch.manual_seed(0)
+    grid, dim = Grid(2, 3, 16), 8
+    head = Aligner(torch.eye(dim)[:1], 1)
+    height, width = grid.canvas
+    corners = [(top + 4, left + 12) for top, left in grid.corners]  # of token 0 1 of 2 x 2
+    expected = [(height / 4, 3 * width / 4), *corners]
+    for view, (row, column) in enumerate(expected):
+        tokens = torch.eye(dim)[1].repeat(1, grid.views * 4, 1)
+        tokens[0, view * 4 + 1] = torch.eye(dim)[0]
+        found = heat_maps(head, tokens, grid).peaks()[0, 0] * (height, width)
+        half = 4 if view else max(height, width) / 4
+        assert abs(found - (row, column)).max() <= half
+
+
 def test_a_head_without_places_is_refused():
     head = GlobalHead(torch.randn(3, 128))
     with pytest.raises(TypeError, match="GlobalHead"):
-        heat_maps(Classifier(backbone(), head), torch.rand(1, 3, SIDE, SIDE))
+        heat_maps(head, torch.rand(1, 36, 128))

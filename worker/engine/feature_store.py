@@ -16,6 +16,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.learning.tiling import Grid
+
 Half = NDArray[np.float16]
 
 # Use is noted this often at most: a training reads the same file many times a minute.
@@ -27,15 +29,18 @@ ABANDONED_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Kind:
-    """What makes tokens comparable: the backbone's weights, the photo's size, the precision."""
+    """What makes tokens comparable: the backbone's weights, the photo's size and its tiles, the
+    precision."""
 
     backbone_version: str
-    resolution: int
+    grid: Grid
     precision: str
 
     @property
     def folder(self) -> str:
-        return f"{self.backbone_version}-{self.resolution}-{self.precision}"
+        grid = self.grid
+        tiles = "" if grid.views == 1 else f"-{grid.rows}x{grid.columns}"
+        return f"{self.backbone_version}-{grid.side}{tiles}-{self.precision}"
 
 
 def tokens_folder(data_dir: Path) -> Path:

@@ -10,6 +10,7 @@ from worker.engine.photos import PhotoReader
 from worker.learning.backbone import Backbone, ImageFeatures
 from worker.learning.plan import Precision
 from worker.learning.predictor import as_pixels
+from worker.learning.views import encode_views
 
 BATCH = 32
 
@@ -47,7 +48,7 @@ class FrozenFeatures:
     @torch.inference_mode()
     def _compute(self, contents: Sequence[str]) -> None:
         features = self._encode(
-            torch.stack([as_pixels(self.photos(one), self.kind.resolution) for one in contents])
+            torch.stack([as_pixels(self.photos(one), self.kind.grid.canvas) for one in contents])
         )
         tokens = features.tokens.half().cpu().numpy()
         pooled = features.pooled.half().cpu().numpy()
@@ -58,4 +59,4 @@ class FrozenFeatures:
         device = next(self.backbone.parameters()).device
         bf16 = self.kind.precision == Precision.BF16
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            return self.backbone.encode_image(pixels.to(device))
+            return encode_views(self.backbone.encode_image, pixels.to(device), self.kind.grid)

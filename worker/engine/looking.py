@@ -37,7 +37,7 @@ class Looker:
             batch = contents[first : first + BATCH]
             features = self._features(batch)
             if features is None:
-                parts.append(self.predictor.predict([self.photos(one) for one in batch]))
+                parts.append(self.predictor.predict(self.photos(one) for one in batch))
             else:
                 parts.append(self.predictor.predict(features))
         return Predictions(
@@ -52,7 +52,7 @@ class Looker:
         card = self.predictor.card
         if card.mode is not Mode.FROZEN:
             return None
-        kind = Kind(card.backbone_version, card.resolution, card.precision)
+        kind = Kind(card.backbone_version, card.grid, card.precision)
         stored = [self.tokens.get(kind, one) for one in contents]
         found = [one for one in stored if one is not None]
         if len(found) < len(contents):

@@ -123,7 +123,9 @@ def _predictor(run: ChunkRun, version: ModelVersion) -> Predictor:
 
 
 def _look(run: ChunkRun, predictor: Predictor, contents: list[str]) -> Predictions:
-    photos = PhotoReader(run.store, run.settings.image_max_pixels, predictor.card.resolution)
+    photos = PhotoReader(
+        run.store, run.settings.image_max_pixels, at_least=max(predictor.card.grid.canvas)
+    )
     looker = Looker(predictor, photos, shared_tokens(run.settings))
 
     def before_batch(share: float) -> None:

@@ -34,14 +34,15 @@ from worker.engine.examination import Scored, Scores, compare, evaluation_set, v
 from worker.engine.looking import Looker
 from worker.engine.model_cache import shared_models, shared_tokens
 from worker.engine.photos import PhotoReader
-from worker.engine.training_set import is_frozen, with_photos, with_tokens
+from worker.engine.training_set import with_photos, with_tokens
 from worker.learning import dataset
 from worker.learning.aligner import LabelSpec
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
 from worker.learning.dataset import TrainingSet
-from worker.learning.plan import Mode, TrainingConfig, usual_resolution
+from worker.learning.plan import Mode, TrainingConfig, resolve
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
 from worker.learning.progress import Progress, Stage, Stopped
+from worker.learning.tiling import Grid
 from worker.learning.trainer import TrainedModel, train
 
 LEARNING_SHARE = 0.95
@@ -167,11 +168,13 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
     config = TrainingConfig(
         mode=Mode(payload.mode or Mode.AUTO),
         seed=payload.seed,
-        resolution=payload.resolution or usual_resolution(backbone),
+        resolution=payload.resolution,
         epochs=payload.epochs,
         time_budget_seconds=payload.time_budget_seconds,
         threads=threads(run.settings),
     )
+    if snapshot.rows:
+        config = resolve(config, backbone, with_photos(snapshot, _photos(run, None)))
     return train(
         _training_set(run, snapshot, backbone, config),
         [LabelSpec(label.key, label.prompts, label.miss_cost) for label in snapshot.labels],
@@ -186,8 +189,10 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
 def _training_set(
     run: JobRun, snapshot: Snapshot, backbone: Backbone, config: TrainingConfig
 ) -> TrainingSet:
-    photos = _photos(run, config.resolution)
-    if not snapshot.rows or not is_frozen(config, backbone):
+    if not snapshot.rows:  # learning says what is missing
+        return with_photos(snapshot, _photos(run, None))
+    photos = _photos(run, config.grid)
+    if config.mode is not Mode.FROZEN:
         return with_photos(snapshot, photos)
 
     def before_batch(share: float) -> None:
@@ -198,8 +203,10 @@ def _training_set(
     return with_tokens(snapshot, backbone, config, photos, tokens, before_batch=before_batch)
 
 
-def _photos(run: JobRun, side: int | None) -> PhotoReader:
-    return PhotoReader(run.store, run.settings.image_max_pixels, at_least=side)
+def _photos(run: JobRun, grid: Grid | None) -> PhotoReader:
+    """Photos no larger than `grid` needs them; as they are without one."""
+    at_least = None if grid is None else max(grid.canvas)
+    return PhotoReader(run.store, run.settings.image_max_pixels, at_least=at_least)
 
 
 def _report(run: JobRun, progress: Progress) -> None:
@@ -253,6 +260,6 @@ def _scores(run: JobRun, predictor: Predictor, snapshot: Snapshot) -> Scores:
     contents, _ = evaluation_set(snapshot)
     if not contents:
         return np.zeros((0, len(predictor.card.labels)))
-    photos = _photos(run, predictor.card.resolution)
+    photos = _photos(run, predictor.card.grid)
     looker = Looker(predictor, photos, shared_tokens(run.settings))
     return looker.look(contents, before_batch=lambda _: run.ensure_not_stopped()).probabilities

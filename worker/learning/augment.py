@@ -42,7 +42,7 @@ class Augmentation:
 
 
 def augment(pixels: Tensor, view: View, generator: torch.Generator, how: Augmentation) -> Tensor:
-    """One view of each photo; `pixels` and the result are (B, C, S, S) in 0..1."""
+    """One view of each photo; `pixels` and the result are (B, C, H, W) in 0..1."""
     if view is View.PLAIN:
         return pixels
     pixels = orient(pixels, generator, how.orientations)
@@ -62,7 +62,7 @@ def usual_orientations(height: int, width: int) -> Orientations:
 
 
 def orient(pixels: Tensor, generator: torch.Generator, orientations: Orientations) -> Tensor:
-    """A random allowed orientation for each photo of (B, C, S, S)."""
+    """A random allowed orientation for each photo of (B, C, H, W)."""
     draw = torch.randint(0, 2, (3, len(pixels)), generator=generator).bool()
     pixels = _where(draw[0], pixels.flip(3), pixels)
     if orientations is not Orientations.UPRIGHT:

@@ -18,6 +18,7 @@ from worker.learning.contexts import ContextGroups, Criterion
 from worker.learning.metrics import Evaluation
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import Thresholds
+from worker.learning.tiling import WHOLE, Grid, Tiles
 
 FORMAT = 1
 
@@ -42,10 +43,15 @@ class ModelCard:
     counts: dict[str, Any]
     config: dict[str, Any]
     code_version: str
+    tiles: Tiles = WHOLE
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(*self.tiles, self.resolution)
 
     def to_json(self) -> dict[str, Any]:
         """A document of JSON types only; what could not be computed is null."""
-        document: dict[str, Any] = _plain({"format": FORMAT, **dataclasses.asdict(self)})
+        document: dict[str, Any] = plain({"format": FORMAT, **dataclasses.asdict(self)})
         return document
 
     @classmethod
@@ -64,6 +70,7 @@ class ModelCard:
             Criterion(contexts["criterion"]),
         )
         fields["calibration"] = Calibration.from_json(document["calibration"])
+        fields["tiles"] = tuple(document.get("tiles", WHOLE))
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))
         for name, kind in _ENUMS.items():
             fields[name] = kind(document[name])
@@ -109,11 +116,12 @@ def _tuples(fields: dict[str, list[Any]]) -> dict[str, Any]:
     return {name: tuple(values) for name, values in fields.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of JSON types only; what is not finite is null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -23,7 +23,7 @@ from scipy.special import expit
 from worker.learning.aligner import Aligner, Classifier, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
-from worker.learning.card import ModelCard, metrics_json
+from worker.learning.card import ModelCard, metrics_json, plain
 from worker.learning.dataset import Split, TrainingSet
 from worker.learning.draws import derive, drawn
 from worker.learning.evidence import Evidence, judge
@@ -32,6 +32,7 @@ from worker.learning.learner import Answers, Learner, Look, Targets, look
 from worker.learning.plan import Mode, Plan, Precision, TrainingConfig, resolve
 from worker.learning.predictor import Predictor, TrainedModel
 from worker.learning.progress import Meter, OnProgress, ShouldStop, Stage, Stopped
+from worker.learning.tiling import WHOLE
 
 TEACHER_BATCH = 64
 CHECKPOINT_SECONDS = 60.0
@@ -52,17 +53,20 @@ def distil(
 
     Learns from all photos of `dataset` except those of validation, whose labels calibrate the
     student and measure it; without any, the student keeps the teacher's calibration and
-    thresholds, and its card says that it was not measured. Of `config`, resolution, precision,
-    epochs, batches and learning rates count. `workdir` keeps photos, answers and checkpoints:
-    called again with the same arguments after a stop, it goes on where it was. Raises `ValueError`
-    without photos, `Stopped` after `should_stop`.
+    thresholds, and its card says that it was not measured. Of `config`, resolution, tiles (none
+    unless asked for), precision, epochs, batches and learning rates count. `workdir` keeps photos,
+    answers and checkpoints: called again with the same arguments after a stop, it goes on where it
+    was. Raises `ValueError` without photos, `Stopped` after `should_stop`.
     """
     if dataset.photos is None or not len(_taught(dataset)):
         raise ValueError("distillation needs photos to learn from")
     workdir.mkdir(parents=True, exist_ok=True)
     config = config or TrainingConfig()
     augmentation = dataclasses.replace(config.augmentation, orientations=teacher.card.orientations)
-    config = dataclasses.replace(config, mode=Mode.TUNE, views=1, augmentation=augmentation)
+    tiles = config.tiles or WHOLE  # light, unless it was asked for
+    config = dataclasses.replace(
+        config, mode=Mode.TUNE, views=1, tiles=tiles, augmentation=augmentation
+    )
     config = resolve(config, backbone, dataset)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -107,14 +111,14 @@ class _Distillation:
         return model
 
     def _inputs(self) -> PhotoInputs:
-        size, photos = self.config.resolution, self.dataset.photos
-        assert size is not None
+        photos = self.dataset.photos
+        height, width = self.config.grid.canvas
         assert photos is not None
         pixels = decode_photos(
             photos,
             len(self.dataset.keys),
-            size,
-            self.workdir / f"photos-{size}.npy",
+            (height, width),
+            self.workdir / f"photos-{height}x{width}.npy",
             on_photo=lambda _: self.meter.check(),
         )
         return PhotoInputs(pixels, self.config.augmentation)
@@ -155,7 +159,10 @@ class _Distillation:
         card = self.teacher.card
         head = Aligner(text_features(card.labels, self.backbone), card.contexts.count)
         classifier = Classifier(
-            copy.deepcopy(self.backbone), head, bf16=self.config.precision is Precision.BF16
+            copy.deepcopy(self.backbone),
+            head,
+            bf16=self.config.precision is Precision.BF16,
+            grid=self.config.grid,
         ).to(next(self.backbone.parameters()).device)
         # The teacher has learned what a miss costs; its answers carry it.
         costs = torch.ones(len(card.labels))
@@ -195,7 +202,9 @@ class _Distillation:
         """The teacher's card with what is the student's own."""
         card, resolution = self.teacher.card, self.config.resolution
         assert resolution is not None
-        origin = {"backbone": card.backbone, "resolution": card.resolution, "views": card.views}
+        origin = {
+            name: getattr(card, name) for name in ("backbone", "resolution", "tiles", "views")
+        }
         plan = dataclasses.asdict(self.plan)
         student = dataclasses.replace(
             card,
@@ -207,8 +216,11 @@ class _Distillation:
             precision=self.config.precision,
             promises={},
             counts={"taught": len(self.rows)},
-            config={**dataclasses.asdict(self.config), "plan": plan, "distilled_from": origin},
+            config=plain(
+                {**dataclasses.asdict(self.config), "plan": plan, "distilled_from": origin}
+            ),
             code_version=importlib.metadata.version("kizu"),
+            tiles=(self.config.grid.rows, self.config.grid.columns),
         )
         return dataclasses.replace(student, **self._judged(classifier, student))
 

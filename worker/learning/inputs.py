@@ -18,26 +18,27 @@ from worker.learning.backbone import ImageFeatures
 from worker.learning.dataset import Features, Photos, Pixels, TrainingSet, fit_photo, is_grey
 from worker.learning.draws import chunks
 from worker.learning.plan import Mode, TrainingConfig
+from worker.learning.tiling import Size
 
-Batch = Tensor | ImageFeatures  # pixels (B, 3, S, S), or what a frozen backbone makes of them
+Batch = Tensor | ImageFeatures  # pixels (B, 3, H, W), or what a frozen backbone makes of them
 
 
 def decode_photos(
-    photos: Photos, count: int, size: int, path: Path, *, on_photo: Callable[[int], None]
+    photos: Photos, count: int, size: Size, path: Path, *, on_photo: Callable[[int], None]
 ) -> Pixels:
-    """All photos as a memory-mapped (N, C, size, size); C is 1 where a sample is all grey.
+    """All photos as a memory-mapped (N, C, *size); C is 1 where a sample is all grey.
 
     A file that an earlier, interrupted call completed is used again.
     """
     if path.exists():
         stored = np.load(path, mmap_mode="r")
-        if len(stored) == count and stored.shape[2] == size:
+        if len(stored) == count and stored.shape[2:] == size:
             return np.asarray(stored)
     sample = range(0, count, max(count // 32, 1))
     channels = 1 if all(is_grey(photos(index)) for index in sample) else 3
     part = path.with_suffix(".part")
     cache = np.lib.format.open_memmap(
-        part, mode="w+", dtype=np.uint8, shape=(count, channels, size, size)
+        part, mode="w+", dtype=np.uint8, shape=(count, channels, *size)
     )
     for index in range(count):
         cache[index] = _channels_first(fit_photo(photos(index), size), channels)
@@ -48,7 +49,7 @@ def decode_photos(
 
 
 def _channels_first(photo: Pixels, channels: int) -> Pixels:
-    """(S, S) or (S, S, 3) to (channels, S, S)."""
+    """(H, W) or (H, W, 3) to (channels, H, W)."""
     if channels == 1:
         grey = photo if photo.ndim == 2 else np.asarray(Image.fromarray(photo).convert("L"))
         return grey[None]
@@ -61,11 +62,11 @@ class PhotoInputs:
     """Batches of photos for a backbone that is trained: views are made from pixels."""
 
     def __init__(self, pixels: Pixels, augmentation: Augmentation) -> None:
-        self.pixels = pixels  # (N, C, S, S)
+        self.pixels = pixels  # (N, C, H, W)
         self.augmentation = augmentation
 
     def batch(self, rows: NDArray[np.int64], view: View, generator: torch.Generator) -> Batch:
-        """Views (B, 3, S, S) in 0..1 of the photos at `rows`."""
+        """Views (B, 3, H, W) in 0..1 of the photos at `rows`."""
         pixels = torch.from_numpy(self.pixels[rows]).float() / 255
         pixels = augment(pixels, view, generator, self.augmentation)
         return pixels.expand(-1, 3, -1, -1)
@@ -108,13 +109,12 @@ def prepare_inputs(
         return TokenInputs(dataset.features)
     if dataset.photos is None:
         raise ValueError("tuning the backbone needs photos, not only their features")
-    size = config.resolution
-    assert size is not None
+    height, width = size = config.grid.canvas
     pixels = decode_photos(
         dataset.photos,
         len(dataset.keys),
         size,
-        workdir / f"photos-{size}.npy",
+        workdir / f"photos-{height}x{width}.npy",
         on_photo=lambda _: on_photo(),
     )
     photos = PhotoInputs(pixels, config.augmentation)

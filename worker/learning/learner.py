@@ -99,13 +99,14 @@ def look(
     *,
     views: int,
     orientations: Orientations,
+    batch: int = LOOK_BATCH,
     before_batch: Callable[[], None] = lambda: None,
 ) -> Look:
     """Logits averaged over the first `views` orientations of the photos at `rows`."""
     model.eval()
     unused = torch.Generator()
     parts: list[Alignment] = []
-    for chunk in chunks(rows, LOOK_BATCH):
+    for chunk in chunks(rows, batch):
         before_batch()
         parts.append(see(model, inputs.batch(chunk, View.PLAIN, unused), views, orientations))
     if not parts:

@@ -3,7 +3,8 @@
 The same code evaluates a model after training, so that what was measured is what predicts.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,7 @@ from worker.learning.explanation import Basis, HeatMaps, heat_maps
 from worker.learning.learner import LOOK_BATCH, Look, see
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
+from worker.learning.tiling import Size
 
 Scores = NDArray[np.float64]
 
@@ -81,7 +83,10 @@ class Predictor:
             backbone = _backbone(card)
         text = tensors["head.text"]
         classifier = Classifier(
-            backbone, Aligner(text, card.contexts.count), bf16=card.precision is Precision.BF16
+            backbone,
+            Aligner(text, card.contexts.count),
+            bf16=card.precision is Precision.BF16,
+            grid=card.grid,
         )
         classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:
@@ -93,17 +98,20 @@ class Predictor:
             )
         return cls(classifier.to(device), card)
 
-    def predict(self, photos: Sequence[Pixels] | ImageFeatures) -> Predictions:
-        """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features."""
+    def predict(self, photos: Iterable[Pixels] | ImageFeatures) -> Predictions:
+        """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features.
+
+        Photos are taken one by one and let go once they are resized.
+        """
         return predictions(self.look(photos), self.card)
 
     @torch.inference_mode()
-    def look(self, photos: Sequence[Pixels] | ImageFeatures) -> Look:
+    def look(self, photos: Iterable[Pixels] | ImageFeatures) -> Look:
         """What the model sees, before calibration."""
         model: nn.Module = self.classifier
         views, orientations = self.card.views, self.card.orientations
-        batches: list[Tensor | ImageFeatures] = (
-            [photos] if isinstance(photos, ImageFeatures) else list(self._batches(photos))
+        batches: Iterable[Tensor | ImageFeatures] = (
+            [photos] if isinstance(photos, ImageFeatures) else self._batches(photos)
         )
         seen = [see(model, batch, views, orientations) for batch in batches]
         return Look(
@@ -112,24 +120,30 @@ class Predictor:
             embedding=_array([one.pooled for one in seen]).astype(np.float32),
         )
 
-    def explain(self, photos: Sequence[Pixels], basis: Basis = Basis.BOTH) -> HeatMaps:
+    def explain(self, photos: Iterable[Pixels], basis: Basis = Basis.BOTH) -> HeatMaps:
         """Where each label is seen on photos of any size; maps cover the whole photo."""
-        maps = [heat_maps(self.classifier, batch, basis) for batch in self._batches(photos)]
+        maps = [
+            heat_maps(self.classifier.head, self._tokens(batch), self.card.grid, basis)
+            for batch in self._batches(photos)
+        ]
         return HeatMaps(np.concatenate([part.values for part in maps]))
 
-    def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:
-        size = self.card.resolution
-        return [
-            torch.stack([as_pixels(photo, size) for photo in photos[i : i + LOOK_BATCH]])
-            for i in range(0, len(photos), LOOK_BATCH)
-        ]
+    @torch.inference_mode()
+    def _tokens(self, pixels: Tensor) -> Tensor:
+        return self.classifier.encode(pixels).tokens
+
+    def _batches(self, photos: Iterable[Pixels]) -> Iterator[Tensor]:
+        grid = self.card.grid
+        fitted = (as_pixels(photo, grid.canvas) for photo in photos)
+        while batch := list(itertools.islice(fitted, grid.photos_within(LOOK_BATCH))):
+            yield torch.stack(batch)
 
 
-def as_pixels(photo: Pixels, size: int) -> Tensor:
-    """A photo as (3, size, size) in 0..1."""
+def as_pixels(photo: Pixels, size: Size) -> Tensor:
+    """A photo as (3, *size) in 0..1."""
     fitted = torch.from_numpy(np.array(fit_photo(photo, size)))
     channels = fitted[None] if fitted.ndim == 2 else fitted.permute(2, 0, 1)
-    return channels.float().div(255).expand(3, size, size)
+    return channels.float().div(255).expand(3, *size)
 
 
 def _array(parts: list[Tensor]) -> Scores:

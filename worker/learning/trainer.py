@@ -21,12 +21,12 @@ from torch import nn
 from worker.learning.aligner import Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
-from worker.learning.card import ModelCard
+from worker.learning.card import ModelCard, plain
 from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
 from worker.learning.inputs import appended, prepare_inputs
-from worker.learning.learner import Answers, Learner, Look, Targets, look, spread
+from worker.learning.learner import LOOK_BATCH, Answers, Learner, Look, Targets, look, spread
 from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
 from worker.learning.plan import (
@@ -164,6 +164,7 @@ class Training:
             backbone,
             self.method.head(self.text, self.contexts.count, self.dataset.labels[self.labeled]),
             bf16=self.config.precision is Precision.BF16,
+            grid=self.config.grid,
         )
         device = next(self.backbone.parameters()).device
         return classifier.to(device).to(memory_format=torch.channels_last)
@@ -342,6 +343,7 @@ class Training:
             rows,
             views=views,
             orientations=self.config.augmentation.orientations,
+            batch=self.config.grid.photos_within(LOOK_BATCH),
             before_batch=before_batch,
         )
 
@@ -382,6 +384,7 @@ class Training:
             metrics=judgement.metrics,
             promises=judgement.promises,
             counts=self.dataset.counts([label.key for label in self.specs]),
-            config={**dataclasses.asdict(config), "plan": dataclasses.asdict(self.plan)},
+            config=plain({**dataclasses.asdict(config), "plan": dataclasses.asdict(self.plan)}),
             code_version=importlib.metadata.version("kizu"),
+            tiles=(config.grid.rows, config.grid.columns),
         )
