@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.learning.marks import QUICK, SPECS, backbone, marks
+from tests.learning.marks import QUICK, SPECS, backbone
 from worker.learning.aligner import Aligner, Classifier
 from worker.learning.augment import Augmentation, Orientations
-from worker.learning.backbone import ImageFeatures, untrained
+from worker.learning.backbone import ImageFeatures, load_backbone, untrained
 from worker.learning.dataset import Split, TrainingSet
 from worker.learning.distillation import distil
 from worker.learning.export import export_onnx
+from worker.learning.method import KIZU
 from worker.learning.metrics import mean_average_precision
 from worker.learning.onnx_model import OnnxModel
 from worker.learning.plan import Mode, Precision, resolve
@@ -21,7 +22,7 @@ from worker.learning.tiling import MOST_TILES, Grid, usual_size, usual_tiles
 from worker.learning.trainer import train
 from worker.learning.views import VIEWS_AT_ONCE, cut, encode_views
 
-LARGE = 120
+LARGE = 68
 
 
 def large_photo(present: int, index: int, height: int = LARGE, width: int = LARGE) -> np.ndarray:
@@ -44,7 +45,7 @@ def large_set(n_labeled: int, height: int = LARGE, width: int = LARGE) -> Traini
 
 
 TILED = dataclasses.replace(
-    QUICK, resolution=48, tiles=(2, 2), rounds=0, threads=1, precision=Precision.FP32
+    QUICK, resolution=32, tiles=(2, 2), rounds=0, threads=1, precision=Precision.FP32
 )
 
 
@@ -76,12 +77,12 @@ def test_what_is_smaller_than_the_overlap_is_whole_in_one_tile():
     ("size", "side", "square", "tiles"),
     [
         ((160, 160), 160, True, (1, 1)),
-        ((240, 240), 160, True, (1, 1)),
-        ((300, 300), 160, True, (2, 2)),
+        ((320, 320), 160, True, (1, 1)),
+        ((340, 340), 160, True, (2, 2)),
         ((3000, 4000), 160, False, (3, 4)),
         ((4000, 3000), 160, False, (4, 3)),
         ((100, 4000), 160, False, (1, 12)),
-        ((100, 4000), 160, True, (3, 3)),
+        ((100, 4000), 160, True, (1, 1)),
     ],
 )
 def test_the_grid_follows_the_photos(size, side, square, tiles):
@@ -110,10 +111,9 @@ def test_oblong_grids_and_quarter_turns_exclude_each_other():
 
 def test_the_grid_is_decided_from_the_photos():
     config = dataclasses.replace(TILED, tiles=None)
-    assert resolve(config, backbone(), marks(4)).tiles == (1, 1)
-    tower = untrained("ViT-S-32-alt")
-    large = dataclasses.replace(config, resolution=None)
-    assert resolve(large, tower, large_set(4, 672, 896)).tiles == (3, 4)
+    assert resolve(config, backbone(), large_set(4, 64, 64)).tiles == (1, 1)
+    assert resolve(config, backbone(), large_set(4)).tiles == (2, 2)
+    assert resolve(config, backbone(), large_set(4, 88, 116)).tiles == (3, 4)
 
 
 def test_an_overview_and_tiles_come_photo_by_photo():
@@ -137,7 +137,7 @@ def test_many_views_go_through_in_parts_and_give_the_same():
 
     canvas = torch.rand(20, 3, *grid.canvas)
     whole = [encode_views(encode, part, grid) for part in canvas.split(5)]
-    weight = next(model.parameters())
+    weight = next(model.model.visual.parameters())
     torch.cat([one.tokens for one in whole]).square().sum().backward()
     expected, weight.grad = weight.grad, None
     seen.clear()
@@ -147,15 +147,18 @@ def test_many_views_go_through_in_parts_and_give_the_same():
     assert torch.allclose(features.tokens, torch.cat([one.tokens for one in whole]), atol=1e-5)
     assert torch.allclose(features.pooled, torch.cat([one.pooled for one in whole]), atol=1e-5)
     features.tokens.square().sum().backward()
-    assert torch.allclose(weight.grad, expected, rtol=1e-3)
+    assert (weight.grad - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory) -> Predictor:
     """Trained on an overview and four tiles to find a spot that the overview nearly loses."""
-    config = dataclasses.replace(TILED, epochs=40)
+    config = dataclasses.replace(TILED, epochs=30)
     workdir = tmp_path_factory.mktemp("tiled")
-    return train(large_set(48), SPECS[:1], backbone(), config, workdir=workdir).predictor()
+    tower = load_backbone("kizu-small")
+    method = dataclasses.replace(KIZU, measures_confidence=False)
+    dataset = large_set(48)
+    return train(dataset, SPECS[:1], tower, config, workdir=workdir, method=method).predictor()
 
 
 def photos(count: int) -> list[np.ndarray]:
@@ -172,7 +175,7 @@ def test_a_tiled_model_comes_back_from_its_files(predictor, tmp_path):
     TrainedModel(predictor.classifier, predictor.card).save(tmp_path)
     loaded = Predictor.load(tmp_path)
     assert loaded.card == predictor.card
-    assert loaded.card.grid == Grid(2, 2, 48)
+    assert loaded.card.grid == Grid(2, 2, 32)
     some = photos(3)
     assert (loaded.predict(some).probabilities == predictor.predict(some).probabilities).all()
 
@@ -182,7 +185,7 @@ def test_maps_of_a_tiled_model_point_at_the_spot(predictor):
     for index in range(1001, 1041, 2):
         seen = large_photo(1, index)
         row, column = (predictor.explain([seen]).peaks()[0, 0] * LARGE).astype(int)
-        near = seen[max(row - 10, 0) : row + 11, max(column - 10, 0) : column + 11]
+        near = seen[max(row - 8, 0) : row + 9, max(column - 8, 0) : column + 9]
         hits.append((near > 190).sum() > 8)
     assert np.mean(hits) > 0.7
 
@@ -204,19 +207,20 @@ def test_a_tiled_teacher_has_a_student_without_tiles(predictor, tmp_path):
 def test_frozen_heads_learn_from_the_tokens_of_all_views(tmp_path):
     config = dataclasses.replace(TILED, mode=Mode.FROZEN)
     model = train(large_set(8), SPECS[:1], backbone(), config, workdir=tmp_path)
-    assert np.load(tmp_path / "tokens.npy", mmap_mode="r").shape[1] == 5 * 36
+    assert np.load(tmp_path / "tokens.npy", mmap_mode="r").shape[1] == 5 * 16
     assert np.isfinite(model.predictor().predict(photos(2)).probabilities).all()
 
 
 def test_very_large_photos_are_kept_no_larger_than_their_grid(tmp_path):
     """Photos of 4,000 x 3,000 pixels train and predict on a canvas of 3 x 4 tiles."""
     config = dataclasses.replace(TILED, tiles=None, epochs=1, batch_labeled=2)
-    model = train(large_set(2, 3000, 4000), SPECS[:1], backbone(), config, workdir=tmp_path)
+    large = np.zeros((3000, 4000), dtype=np.uint8)
+    dataset = dataclasses.replace(large_set(2), photos=lambda _: large)
+    model = train(dataset, SPECS[:1], backbone(), config, workdir=tmp_path)
     grid = model.card.grid
     assert (grid.rows, grid.columns) == (3, 4)
     (cached,) = tmp_path.glob("photos-*.npy")
     assert np.load(cached, mmap_mode="r").shape == (2, 1, *grid.canvas)
-    large = large_photo(1, 5, 3000, 4000)
     assert np.isfinite(model.predictor().predict([large]).probabilities).all()
 
 

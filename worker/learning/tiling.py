@@ -3,6 +3,7 @@
 Geometry alone, without PyTorch: exported models need it too.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ MOST_TILES = 12  # a photo of 4 by 3 fills them, and memory stays bounded
 # As a share of a tile's side: what is smaller lies whole in one tile, wherever it lies.
 OVERLAP = 1 / 8
 # Photos up to this many times the training resolution lose too little to pay for tiles.
-WORTH_TILES = 1.5
+WORTH_TILES = 2.0
 SAMPLE = 32
 
 
@@ -89,19 +90,27 @@ def usual_size(size_of: Callable[[int], Size | None], count: int) -> Size | None
 
 
 def usual_tiles(size: Size, side: int, *, square: bool) -> Tiles:
-    """The grid for photos of `size`: tiles at the photos' own scale, or as near as 12 allow.
+    """The grid whose canvas is nearest to photos of `size`, and no larger in any direction in
+    which it has several tiles; of equally near ones that with fewer tiles.
 
-    One tile where photos are at most 1.5 times as long as `side`. With `square` as many rows as
+    One tile where photos are at most twice as long as `side`. With `square` as many rows as
     columns, for photos that training turns by quarter turns.
     """
     if max(size) <= WORTH_TILES * side:
         return WHOLE
-    step, shared = side * (1 - OVERLAP), side * OVERLAP
-    scale = 1.0
-    while True:
-        rows, columns = (max(math.ceil((scale * x - shared) / step), 1) for x in size)
-        if square:
-            rows = columns = max(rows, columns)
-        if rows * columns <= MOST_TILES:
-            return rows, columns
-        scale *= 0.98
+    counts = itertools.product(range(1, MOST_TILES + 1), repeat=2)
+    grids = [Grid(r, c, side) for r, c in counts if r * c <= MOST_TILES and (r == c or not square)]
+    best = max((grid for grid in grids if _fits(grid, size)), key=lambda grid: _scale(grid, size))
+    return best.rows, best.columns
+
+
+def _fits(grid: Grid, size: Size) -> bool:
+    counts = (grid.rows, grid.columns)
+    sides = zip(counts, grid.canvas, size, strict=True)
+    return all(count == 1 or pixels <= whole for count, pixels, whole in sides)
+
+
+def _scale(grid: Grid, size: Size) -> tuple[float, int]:
+    """How large photos of `size` appear on the canvas, where they appear smallest."""
+    shares = (pixels / whole for pixels, whole in zip(grid.canvas, size, strict=True))
+    return min(shares), -grid.views
