@@ -106,7 +106,7 @@ def test_oblong_grids_and_quarter_turns_exclude_each_other():
         TILED, tiles=(1, 2), augmentation=Augmentation(orientations=Orientations.ANY)
     )
     with pytest.raises(ValueError, match="cannot be turned"):
-        resolve(config, backbone(), marks(4))
+        resolve(config, backbone(), large_set(4))
 
 
 def test_the_grid_is_decided_from_the_photos():

@@ -45,7 +45,8 @@ class Grid:
     @classmethod
     def of_card(cls, card: dict[str, Any]) -> Self:
         """The grid that a model card, as JSON, tells of; cards of before had none."""
-        return cls(*card.get("tiles", WHOLE), card["resolution"])
+        rows, columns = card.get("tiles", WHOLE)
+        return cls(rows, columns, card["resolution"])
 
     @property
     def overlap(self) -> int:
