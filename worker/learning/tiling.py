@@ -16,7 +16,9 @@ Tiles = tuple[int, int]  # rows and columns; (1, 1): the photo as it is
 Size = tuple[int, int]  # height and width
 
 WHOLE: Tiles = (1, 1)
-MOST_TILES = 12  # a photo of 4 by 3 fills them, and memory stays bounded
+MOST_TILES = 12
+# Without being asked: a training step takes some six times as long with so many as without any.
+USUAL_TILES = 6
 # As a share of a tile's side: what is smaller lies whole in one tile, wherever it lies.
 OVERLAP = 1 / 8
 # Photos up to this many times the training resolution lose too little to pay for tiles.
@@ -91,16 +93,16 @@ def usual_size(size_of: Callable[[int], Size | None], count: int) -> Size | None
 
 
 def usual_tiles(size: Size, side: int, *, square: bool) -> Tiles:
-    """The grid whose canvas is nearest to photos of `size`, and no larger in any direction in
-    which it has several tiles; of equally near ones that with fewer tiles.
+    """The grid of at most 6 tiles whose canvas is nearest to photos of `size`, and no larger in
+    any direction in which it has several tiles; of equally near ones that with fewer tiles.
 
     One tile where photos are at most twice as long as `side`. With `square` as many rows as
     columns, for photos that training turns by quarter turns.
     """
     if max(size) <= WORTH_TILES * side:
         return WHOLE
-    counts = itertools.product(range(1, MOST_TILES + 1), repeat=2)
-    grids = [Grid(r, c, side) for r, c in counts if r * c <= MOST_TILES and (r == c or not square)]
+    counts = itertools.product(range(1, USUAL_TILES + 1), repeat=2)
+    grids = [Grid(r, c, side) for r, c in counts if r * c <= USUAL_TILES and (r == c or not square)]
     best = max((grid for grid in grids if _fits(grid, size)), key=lambda grid: _scale(grid, size))
     return best.rows, best.columns
 
