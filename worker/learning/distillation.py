@@ -145,7 +145,7 @@ class _Distillation:
         for start in range(0, count, TEACHER_BATCH):
             self.meter.check()
             some = range(start, min(start + TEACHER_BATCH, count))
-            seen.append(self.teacher.look([photos(index) for index in some]))
+            seen.append(self.teacher.look(photos(index) for index in some))
         part = path.with_suffix(".part.npz")
         np.savez(
             part,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.learning.aligner import Aligner
-from worker.learning.tiling import Grid
+from worker.learning.tiling import Grid, Size
 
 # Finer maps are pooled: 1,024 bytes a map at most, and no place larger than a person notices.
 MOST_PLACES = 32
@@ -79,18 +79,23 @@ def heat_maps(
 
 
 def _stitched(maps: Tensor, grid: Grid) -> Tensor:
-    """Maps (B, K, V, G, G) of overview and tiles laid on one canvas, (B, K, H, W) in its pixels.
+    """Maps (B, K, V, G, G) of overview and tiles laid on one canvas, (B, K, 32, 32) of the photo.
 
     Where tiles overlap the stronger place counts. Overview and tiles add up, as they do in the
     score: within a coarse place of the overview the tiles decide where the peak is.
     """
-    whole = F.interpolate(maps[:, :, 0], grid.canvas)
+    whole = _spread(maps[:, :, 0], grid.canvas)
     laid = torch.zeros_like(whole)
     for number, (top, left) in enumerate(grid.corners, start=1):
         there = laid[:, :, top : top + grid.side, left : left + grid.side]
-        tile = F.interpolate(maps[:, :, number], (grid.side, grid.side))
+        tile = _spread(maps[:, :, number], (grid.side, grid.side))
         there.copy_(torch.maximum(there, tile))
-    return whole + laid
+    return F.adaptive_max_pool2d(whole + laid, MOST_PLACES)
+
+
+def _spread(maps: Tensor, size: Size) -> Tensor:
+    """Maps at another size, each place strongest at its centre."""
+    return F.interpolate(maps, size, mode="bilinear")
 
 
 def contributions(head: Aligner, tokens: Tensor, basis: Basis) -> Tensor:
