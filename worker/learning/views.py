@@ -15,7 +15,7 @@ Encode = Callable[[Tensor], ImageFeatures]
 
 # Views that go through a backbone together: what a training step keeps of them for its way back
 # is the greatest part of its memory.
-VIEWS_AT_ONCE = 96
+VIEWS_AT_ONCE = 112
 
 
 def cut(canvas: Tensor, grid: Grid) -> Tensor:
@@ -30,7 +30,7 @@ def cut(canvas: Tensor, grid: Grid) -> Tensor:
 def encode_views(encode: Encode, pixels: Tensor, grid: Grid | None) -> ImageFeatures:
     """Tokens (B, V * L, D) of overview and tiles, and the pooled feature (B, D) of the overview.
 
-    Without tiles, the features of `pixels` (B, 3, H, W). More than 96 views go through the
+    Without tiles, the features of `pixels` (B, 3, H, W). More than 112 views go through the
     backbone in parts, each of whole photos; a training step then computes each part a second time
     on its way back instead of keeping what it made.
     """
