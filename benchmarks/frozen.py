@@ -222,7 +222,7 @@ def _bare(files: list[Path], config: TrainingConfig, classifier: Classifier) -> 
     assert config.resolution is not None
     for start in range(0, len(files), 32):
         photos = [
-            as_pixels(_decoded(file), config.resolution) for file in files[start : start + 32]
+            as_pixels(_decoded(file), config.grid.canvas) for file in files[start : start + 32]
         ]
         pixels = torch.stack(photos)
         for _ in range(1 + config.strong_views):

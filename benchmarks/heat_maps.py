@@ -63,7 +63,7 @@ def main() -> None:
             workdir=Path(folder) / "work",
         ).predictor()
     present = [(int(row), int(column)) for row, column in np.argwhere(pack.labels == 1)]
-    pixels = torch.stack([as_pixels(photo, args.resolution) for photo in photos])
+    pixels = torch.stack([as_pixels(photo, (args.resolution, args.resolution)) for photo in photos])
     with torch.inference_mode():
         seen = predictor.classifier.encode(pixels)
     tokens = ImageFeatures(seen.tokens.half(), seen.pooled.half())

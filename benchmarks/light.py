@@ -93,8 +93,8 @@ def measured(predictor: Predictor, folder: Path, exam: Exam, usual: Photos) -> d
     export_onnx(predictor, folder)
     quantize(folder, usual)
     whole, eight = (OnnxModel.load(folder, file=f, threads=1) for f in (MODEL, EIGHT_BITS))
-    side = predictor.card.resolution
-    one, batch = as_batch(exam.photos[:1], side), as_batch(exam.photos[:16], side)
+    size = predictor.card.grid.canvas
+    one, batch = as_batch(exam.photos[:1], size), as_batch(exam.photos[:16], size)
     plain = full_precision(predictor)
 
     def ways(pixels: NDArray[np.float32]) -> dict[str, Callable[[], object]]:
@@ -107,7 +107,7 @@ def measured(predictor: Predictor, folder: Path, exam: Exam, usual: Photos) -> d
 
     difference = np.abs(whole.logits(batch) - plain.look(exam.photos[:16]).logits).max()
     return {
-        "resolution": side,
+        "resolution": predictor.card.resolution,
         "views": predictor.card.views,
         "precision": predictor.card.precision,
         "photos_a_second_one_by_one": speeds(ways(one), 1),

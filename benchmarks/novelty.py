@@ -71,7 +71,7 @@ def plain_features(backbone: Backbone, photo: Photo, rows: Rows, side: int) -> F
     """Unit pooled features (N, D) of the backbone as it comes."""
     parts = []
     for first in range(0, len(rows), BATCH):
-        pixels = [as_pixels(photo(int(row)), side) for row in rows[first : first + BATCH]]
+        pixels = [as_pixels(photo(int(row)), (side, side)) for row in rows[first : first + BATCH]]
         pooled = backbone.encode_image(torch.stack(pixels)).pooled
         parts.append(torch.nn.functional.normalize(pooled, dim=-1).numpy())
     return np.concatenate(parts)

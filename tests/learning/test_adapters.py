@@ -139,7 +139,7 @@ def test_a_stopped_training_of_adapters_goes_on_to_the_same_weights(tmp_path, to
     config = dataclasses.replace(LORA, gradient_checkpointing=checkpointing)
     straight = train(dataset, SPECS, tower, config, workdir=tmp_path / "straight")
     (tmp_path / "stopped").mkdir()
-    shutil.copy(tmp_path / "straight" / f"photos-{SIDE}.npy", tmp_path / "stopped")
+    shutil.copy(tmp_path / "straight" / f"photos-{SIDE}x{SIDE}.npy", tmp_path / "stopped")
     for stops in range(40):  # noqa: B007
         try:
             stop = StopAfter(9)

@@ -26,19 +26,20 @@ def test_lengths_must_agree_and_photos_be_there():
 def test_grey_photos_are_kept_in_one_channel(tmp_path):
     dataset, seen = marks(5), []
     path = tmp_path / "photos.npy"
-    pixels = decode_photos(dataset.photos, 5, SIDE, path, on_photo=seen.append)
+    pixels = decode_photos(dataset.photos, 5, (SIDE, SIDE), path, on_photo=seen.append)
     assert pixels.shape == (5, 1, SIDE, SIDE)
     assert (pixels[3, 0] == dataset.photos(3)).all()
-    again = decode_photos(dataset.photos, 5, SIDE, path, on_photo=seen.append)
+    again = decode_photos(dataset.photos, 5, (SIDE, SIDE), path, on_photo=seen.append)
     assert (again == pixels).all()
     assert seen == [0, 1, 2, 3, 4]
 
 
 def test_colour_photos_keep_three_channels(tmp_path):
     photo = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
-    pixels = decode_photos(lambda _: photo, 2, 16, tmp_path / "photos.npy", on_photo=lambda _: None)
-    assert pixels.shape == (2, 3, 16, 16)
-    assert (pixels[0].transpose(1, 2, 0) == fit_photo(photo, 16)).all()
+    path, size = tmp_path / "photos.npy", (16, 24)
+    pixels = decode_photos(lambda _: photo, 2, size, path, on_photo=lambda _: None)
+    assert pixels.shape == (2, 3, 16, 24)
+    assert (pixels[0].transpose(1, 2, 0) == fit_photo(photo, size)).all()
 
 
 def test_every_photo_comes_equally_often():

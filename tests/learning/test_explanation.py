@@ -13,6 +13,7 @@ from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo
 from worker.learning.aligner import Aligner, Classifier
 from worker.learning.baselines.global_alignment import GlobalHead
 from worker.learning.explanation import Basis, HeatMaps, contributions, heat_maps, png
+from worker.learning.tiling import Grid
 from worker.learning.trainer import train
 
 
@@ -93,6 +94,22 @@ def test_maps_come_with_the_prediction_from_one_pass(predictor, monkeypatch):
     maps = heat_maps(predictor.classifier.head, tokens)
     assert (maps.values == predictor.explain(photos).values).all()
     assert (look.logits == predictor.look(photos).logits).all()
+
+
+def test_maps_of_tiles_lie_where_their_tiles_lie():
+    """One strong token in each of 2 x 3 tiles, then in the overview, peaks at its own place."""
+    torch.manual_seed(0)
+    grid, dim = Grid(2, 3, 16), 8
+    head = Aligner(torch.eye(dim)[:1], 1)
+    height, width = grid.canvas
+    corners = [(top + 4, left + 12) for top, left in grid.corners]  # of token 0 1 of 2 x 2
+    expected = [(height / 4, 3 * width / 4), *corners]
+    for view, (row, column) in enumerate(expected):
+        tokens = torch.eye(dim)[1].repeat(1, grid.views * 4, 1)
+        tokens[0, view * 4 + 1] = torch.eye(dim)[0]
+        found = heat_maps(head, tokens, grid).peaks()[0, 0] * (height, width)
+        token, place = 8 if view else width / 2, width / 32
+        assert abs(found - (row, column)).max() <= token / 2 + place / 2
 
 
 def test_a_head_without_places_is_refused():

@@ -42,7 +42,7 @@ def exported(predictor, tmp_path_factory):
 @pytest.mark.parametrize("count", [1, 2, 17])
 def test_logits_are_those_of_torch_in_batches_of_any_size(predictor, exported, count):
     model = OnnxModel.load(exported, threads=1)
-    logits = model.logits(as_batch(PHOTOS[:count], SIDE))
+    logits = model.logits(as_batch(PHOTOS[:count], (SIDE, SIDE)))
     assert logits.shape == (count, len(SPECS))
     assert np.abs(logits - predictor.look(PHOTOS[:count]).logits).max() <= 1e-3
 
@@ -62,7 +62,9 @@ def test_the_card_beside_the_file_is_the_models(predictor, exported):
 def test_photos_are_fitted_as_in_training():
     wide = np.random.default_rng(0).integers(0, 255, (30, 90, 3), dtype=np.uint8)
     for one in (wide, PHOTOS[0], wide[:, :, 0]):
-        assert np.allclose(as_batch([one], 32)[0], as_pixels(one, 32).numpy(), atol=1e-7)
+        assert np.allclose(
+            as_batch([one], (32, 40))[0], as_pixels(one, (32, 40)).numpy(), atol=1e-7
+        )
 
 
 def test_eight_bits_rank_photos_nearly_as_well(predictor, exported):
@@ -82,7 +84,8 @@ def test_other_towers_are_exported_too(predictor, tmp_path):
     head = Aligner(torch.randn(len(SPECS), tower.embed_dim), card.contexts.count)
     other = Predictor(Classifier(tower, head), card)
     export_onnx(other, tmp_path)
-    logits = OnnxModel.load(tmp_path, threads=1).logits(as_batch(PHOTOS[:3], tower.image_size))
+    batch = as_batch(PHOTOS[:3], card.grid.canvas)
+    logits = OnnxModel.load(tmp_path, threads=1).logits(batch)
     assert np.abs(logits - other.look(PHOTOS[:3]).logits).max() <= 1e-3
 
 

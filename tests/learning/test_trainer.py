@@ -60,7 +60,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, mode):
     straight = train(dataset, SPECS, backbone(), config, workdir=tmp_path / "straight")
     work = tmp_path / "stopped"
     work.mkdir()
-    shutil.copy(tmp_path / "straight" / f"photos-{SIDE}.npy", work)
+    shutil.copy(tmp_path / "straight" / f"photos-{SIDE}x{SIDE}.npy", work)
     for stops in range(40):  # noqa: B007
         try:
             resumed = train(
@@ -85,7 +85,7 @@ def test_a_checkpoint_of_other_labels_is_not_used(tmp_path):
     train(marks(12), SPECS, backbone(), QUICK, workdir=tmp_path / "both")
     changed = marks(13)
     fresh = train(changed, SPECS, backbone(), QUICK, workdir=tmp_path / "fresh")
-    (tmp_path / "both" / f"photos-{SIDE}.npy").unlink()
+    (tmp_path / "both" / f"photos-{SIDE}x{SIDE}.npy").unlink()
     assert same(fresh, train(changed, SPECS, backbone(), QUICK, workdir=tmp_path / "both"))
 
 

@@ -16,6 +16,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.learning.tiling import Grid
+
 Half = NDArray[np.float16]
 
 # Use is noted this often at most: a training reads the same file many times a minute.
@@ -27,17 +29,19 @@ ABANDONED_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Kind:
-    """What makes tokens comparable: the backbone's weights, the photo's size, the precision, and
-    the changed view of the photo, if it is one (`worker.engine.features`)."""
+    """What makes tokens comparable: the backbone's weights, the photo's size and its tiles, the
+    precision, and the changed view of the photo, if it is one (`worker.engine.features`)."""
 
     backbone_version: str
-    resolution: int
+    grid: Grid
     precision: str
     view: str = ""
 
     @property
     def folder(self) -> str:
-        plain = f"{self.backbone_version}-{self.resolution}-{self.precision}"
+        grid = self.grid
+        tiles = "" if grid.views == 1 else f"-{grid.rows}x{grid.columns}"
+        plain = f"{self.backbone_version}-{grid.side}{tiles}-{self.precision}"
         return f"{plain}-{self.view}" if self.view else plain
 
 

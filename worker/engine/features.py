@@ -16,6 +16,7 @@ from worker.learning.draws import view_draws
 from worker.learning.plan import Precision, TrainingConfig
 from worker.learning.predictor import as_pixels
 from worker.learning.token_cache import half
+from worker.learning.views import encode_views
 
 BATCH = 32
 
@@ -30,10 +31,8 @@ class FrozenFeatures:
     def __init__(
         self, store: FeatureStore, backbone: Backbone, config: TrainingConfig, photos: PhotoReader
     ) -> None:
-        assert config.resolution is not None
         self.store, self.backbone, self.config, self.photos = store, backbone, config, photos
-        self.resolution = config.resolution
-        self.kinds = _kinds(backbone, config, self.resolution)
+        self.kinds = _kinds(backbone, config)
 
     def __call__(self, sha256: str, view: int = 0) -> tuple[Half, Half]:
         """A view's features; computed again where they were evicted."""
@@ -67,11 +66,12 @@ class FrozenFeatures:
         self._keep(contents, self._pixels(contents), view)
 
     def _pixels(self, contents: Sequence[str]) -> Tensor:
-        return torch.stack([as_pixels(self.photos(one), self.resolution) for one in contents])
+        canvas = self.config.grid.canvas
+        return torch.stack([as_pixels(self.photos(one), canvas) for one in contents])
 
     @torch.inference_mode()
     def _keep(self, contents: Sequence[str], pixels: Tensor, view: int) -> None:
-        """Encode one view of photos (B, 3, S, S) and store it."""
+        """Encode one view of photos (B, 3, H, W) and store it."""
         if view > 0:
             pixels = torch.cat(
                 [self._changed(*photo, view) for photo in zip(contents, pixels, strict=True)]
@@ -92,12 +92,12 @@ class FrozenFeatures:
         device = next(self.backbone.parameters()).device
         bf16 = self.config.precision is Precision.BF16
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            return self.backbone.encode_image(pixels.to(device))
+            return encode_views(self.backbone.encode_image, pixels.to(device), self.config.grid)
 
 
-def _kinds(backbone: Backbone, config: TrainingConfig, resolution: int) -> list[Kind]:
+def _kinds(backbone: Backbone, config: TrainingConfig) -> list[Kind]:
     """The photo as it is, then its strong views, each with what its draws follow from."""
-    plain = Kind(backbone.version, resolution, config.precision)
+    plain = Kind(backbone.version, config.grid, config.precision)
     how = json.dumps([config.seed, dataclasses.asdict(config.augmentation)])
     name = hashlib.sha256(how.encode()).hexdigest()[:8]
     numbers = range(1, config.strong_views + 1)

@@ -67,16 +67,17 @@ class Looker:
         for first in range(0, len(contents), BATCH):
             before_batch(first / len(contents))
             batch = contents[first : first + BATCH]
-            photos = self._features(batch) or [self.photos(one) for one in batch]
+            photos = self._features(batch) or (self.photos(one) for one in batch)
             look, tokens = self.predictor.look_with_tokens(photos)
             yield predictions(look, self.predictor.card), tokens
 
     def _pictures(self, tokens: Tensor, present: NDArray[np.bool_]) -> list[Pictures]:
-        """Maps of the labels that are `present` (B, K) on photos with tokens (B, L, D)."""
+        """Maps of the labels that are `present` (B, K) on photos with tokens (B, V * L, D)."""
         rows = np.flatnonzero(present.any(axis=1))
         pictures: list[Pictures] = [{} for _ in present]
         if len(rows):
-            maps = heat_maps(self.predictor.classifier.head, tokens[torch.from_numpy(rows)])
+            head, grid = self.predictor.classifier.head, self.predictor.card.grid
+            maps = heat_maps(head, tokens[torch.from_numpy(rows)], grid)
             for row, of_labels in zip(rows, maps.values, strict=True):
                 columns = np.flatnonzero(present[row]).tolist()
                 pictures[row] = {column: png(of_labels[column]) for column in columns}
@@ -87,7 +88,7 @@ class Looker:
         card = self.predictor.card
         if card.mode is not Mode.FROZEN:
             return None
-        kind = Kind(card.backbone_version, card.resolution, card.precision)
+        kind = Kind(card.backbone_version, card.grid, card.precision)
         stored = [self.tokens.get(kind, one) for one in contents]
         found = [one for one in stored if one is not None]
         if len(found) < len(contents):

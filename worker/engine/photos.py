@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from app.core.storage import ObjectStore
 from app.images.blobs import blob_key
-from worker.imaging.decode import decode
+from worker.imaging.decode import Photo, decode
+from worker.learning.tiling import Size
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,13 @@ class PhotoReader:
     at_least: int | None
 
     def __call__(self, sha256: str) -> NDArray[np.uint8]:
+        return np.asarray(self._decode(sha256, self.at_least).picture)
+
+    def size(self, sha256: str) -> Size:
+        """Height and width of the original."""
+        photo = self._decode(sha256, at_least=1)
+        return photo.height, photo.width
+
+    def _decode(self, sha256: str, at_least: int | None) -> Photo:
         content = io.BytesIO(self.store.get(blob_key(sha256)))
-        photo = decode(content, max_pixels=self.max_pixels, at_least=self.at_least)
-        return np.asarray(photo.picture)
+        return decode(content, max_pixels=self.max_pixels, at_least=at_least)

@@ -137,7 +137,8 @@ def _predictor(run: ChunkRun, version: ModelVersion) -> Predictor:
 def _look(
     run: ChunkRun, predictor: Predictor, photos: Sequence[Image], wanted: NDArray[np.bool_]
 ) -> tuple[Predictions, list[Pictures]]:
-    reader = PhotoReader(run.store, run.settings.image_max_pixels, predictor.card.resolution)
+    canvas = predictor.card.grid.canvas
+    reader = PhotoReader(run.store, run.settings.image_max_pixels, at_least=max(canvas))
     looker = Looker(predictor, reader, shared_tokens(run.settings))
     contents = [photo.sha256 for photo in photos]
     thresholds = predictor.card.thresholds

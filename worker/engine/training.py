@@ -40,16 +40,17 @@ from worker.engine.looking import Looker
 from worker.engine.model_cache import shared_models, shared_tokens
 from worker.engine.parallel import processes_for, train_in_processes
 from worker.engine.photos import PhotoReader
-from worker.engine.training_set import is_frozen, with_photos, with_tokens
+from worker.engine.training_set import with_photos, with_tokens
 from worker.learning import dataset
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
 from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.growing import grow
 from worker.learning.novelty import NOVELTY, Novelty, draw_references
-from worker.learning.plan import Mode, TrainingConfig, usual_resolution
+from worker.learning.plan import Mode, TrainingConfig, resolve
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
 from worker.learning.progress import Progress, Stage, Stopped
+from worker.learning.tiling import Grid
 from worker.learning.trainer import TrainedModel, train
 
 LEARNING_SHARE = 0.95
@@ -191,13 +192,15 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
     config = TrainingConfig(
         mode=Mode(payload.mode or Mode.AUTO),
         seed=payload.seed,
-        resolution=payload.resolution or usual_resolution(backbone),
+        resolution=payload.resolution,
         epochs=payload.epochs,
         time_budget_seconds=payload.time_budget_seconds,
         context_prior=lent_groups(payload),
         threads=threads(run.settings),
     )
-    count = 1 if is_frozen(config, backbone) else processes_for(backbone, run.settings)
+    if snapshot.rows:
+        config = resolve(config, backbone, with_photos(snapshot, _photos(run, None)))
+    count = 1 if config.mode is Mode.FROZEN else processes_for(backbone, run.settings)
     learn_it = train if count == 1 else partial(train_in_processes, count)
     model = learn_it(
         _training_set(run, snapshot, backbone, config),
@@ -251,8 +254,10 @@ def lent_groups(payload: TrainPayload) -> PriorGroups | None:
 def _training_set(
     run: JobRun, snapshot: Snapshot, backbone: Backbone, config: TrainingConfig
 ) -> TrainingSet:
-    photos = _photos(run, config.resolution)
-    if not snapshot.rows or not is_frozen(config, backbone):
+    if not snapshot.rows:  # learning says what is missing
+        return with_photos(snapshot, _photos(run, None))
+    photos = _photos(run, config.grid)
+    if config.mode is not Mode.FROZEN:
         return with_photos(snapshot, photos)
 
     def before_batch(share: float) -> None:
@@ -263,8 +268,10 @@ def _training_set(
     return with_tokens(snapshot, backbone, config, photos, tokens, before_batch=before_batch)
 
 
-def _photos(run: JobRun, side: int | None) -> PhotoReader:
-    return PhotoReader(run.store, run.settings.image_max_pixels, at_least=side)
+def _photos(run: JobRun, grid: Grid | None) -> PhotoReader:
+    """Photos no larger than `grid` needs them; as they are without one."""
+    at_least = None if grid is None else max(grid.canvas)
+    return PhotoReader(run.store, run.settings.image_max_pixels, at_least=at_least)
 
 
 def _report(run: JobRun, progress: Progress) -> None:
@@ -351,4 +358,4 @@ def _scores(run: JobRun, predictor: Predictor, snapshot: Snapshot) -> Scores:
 
 
 def _looker(run: JobRun, predictor: Predictor) -> Looker:
-    return Looker(predictor, _photos(run, predictor.card.resolution), shared_tokens(run.settings))
+    return Looker(predictor, _photos(run, predictor.card.grid), shared_tokens(run.settings))

@@ -12,7 +12,7 @@ from worker.engine.photos import PhotoReader
 from worker.learning import dataset
 from worker.learning.backbone import Backbone
 from worker.learning.dataset import FeaturesByPhoto, TrainingSet
-from worker.learning.plan import Mode, TrainingConfig, resolve
+from worker.learning.plan import TrainingConfig
 
 # The rest of the token store is for other trainings, which may run at the same time.
 STORE_SHARE = 0.8
@@ -33,18 +33,14 @@ def with_tokens(
 ) -> TrainingSet:
     """The set with features of the frozen backbone, computed once and kept.
 
-    Of the unlabelled photos as many take part as the store has room for.
+    `config` is a resolved one. Of the unlabelled photos as many take part as the store has room
+    for.
     """
-    whole = with_photos(snapshot, photos)
-    features = FrozenFeatures(store, backbone, resolve(config, backbone, whole), photos)
+    features = FrozenFeatures(store, backbone, config, photos)
     room = store.budget_bytes * STORE_SHARE / features.bytes_per_photo(snapshot.rows[0].sha256)
     rows = _most_useful(snapshot.rows, int(room))
     features.fill([row.sha256 for row in rows], before_batch=before_batch)
     return _assembled(rows, len(snapshot.labels), photos, features)
-
-
-def is_frozen(config: TrainingConfig, backbone: Backbone) -> bool:
-    return (backbone.default_mode if config.mode is Mode.AUTO else config.mode) == Mode.FROZEN
 
 
 def _most_useful(rows: Sequence[SnapshotRow], count: int) -> tuple[SnapshotRow, ...]:
@@ -72,6 +68,7 @@ def _assembled(
         labels=values.reshape(len(rows), n_labels),
         split=tuple(_split(row) for row in rows),
         photos=lambda index: photos(contents[index]),
+        sizes=lambda index: photos.size(contents[index]),
         features=None if features is None else _by_row(features, contents),
     )
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.learning.backbone import Backbone, ImageFeatures
+from worker.learning.tiling import Grid
+from worker.learning.views import encode_views
 
 ATTENTION_SCALE = 20.0
 ALIGNMENT_SCALE = 20.0
@@ -134,14 +136,18 @@ def _starting_at_zero(n_in: int, n_out: int) -> nn.Linear:
 class Classifier(nn.Module):
     """A backbone and its head: photos, or cached tokens, in; alignments out.
 
-    With `bf16` the backbone computes in bfloat16; the head always keeps full precision.
+    With `bf16` the backbone computes in bfloat16; the head always keeps full precision. With a
+    `grid` photos are its canvases, and the head sees the tokens of overview and tiles together.
     """
 
-    def __init__(self, backbone: Backbone, head: Head, *, bf16: bool = False) -> None:
+    def __init__(
+        self, backbone: Backbone, head: Head, *, bf16: bool = False, grid: Grid | None = None
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.bf16 = bf16
+        self.grid = grid
 
     def forward(self, inputs: Tensor | ImageFeatures) -> Alignment:
         """Pixels (B, 3, H, W) in 0..1, or features already computed by the backbone."""
@@ -155,7 +161,7 @@ class Classifier(nn.Module):
         # Convolutions are a third quicker on processors with channels last.
         pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            return self.backbone.encode_image(pixels)
+            return encode_views(self.backbone.encode_image, pixels, self.grid)
 
 
 @torch.no_grad()

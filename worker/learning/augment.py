@@ -51,7 +51,7 @@ class Augmentation:
 
 
 def augment(pixels: Tensor, view: View, draws: Draws, how: Augmentation) -> Tensor:
-    """One view of each photo; `pixels` and the result are (B, C, S, S) in 0..1."""
+    """One view of each photo; `pixels` and the result are (B, C, H, W) in 0..1."""
     if view is View.PLAIN:
         return pixels
     pixels = orient(pixels, draws, how.orientations)
@@ -71,7 +71,7 @@ def usual_orientations(height: int, width: int) -> Orientations:
 
 
 def orient(pixels: Tensor, draws: Draws, orientations: Orientations) -> Tensor:
-    """A random allowed orientation for each photo of (B, C, S, S)."""
+    """A random allowed orientation for each photo of (B, C, H, W)."""
     draw = _coins(len(pixels), draws).to(pixels.device)
     pixels = _where(draw[0], pixels.flip(3), pixels)
     if orientations is not Orientations.UPRIGHT:

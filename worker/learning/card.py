@@ -19,6 +19,7 @@ from worker.learning.contexts import ContextGroups, Criterion, Link
 from worker.learning.metrics import Evaluation
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import Thresholds
+from worker.learning.tiling import WHOLE, Grid, Tiles
 
 FORMAT = 1
 
@@ -60,6 +61,11 @@ class ModelCard:
     group_weight: float = 0.0  # of the other labels of a group beside a label's own score
     grown: tuple[Growth, ...] = ()
     adapters: Adapters | None = None  # what was trained of the backbone in tune mode; None: all
+    tiles: Tiles = WHOLE
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(*self.tiles, self.resolution)
 
     @property
     def brings_backbone(self) -> bool:
@@ -68,7 +74,7 @@ class ModelCard:
 
     def to_json(self) -> dict[str, Any]:
         """A document of JSON types only; what could not be computed is null."""
-        document: dict[str, Any] = _plain({"format": FORMAT, **dataclasses.asdict(self)})
+        document: dict[str, Any] = plain({"format": FORMAT, **dataclasses.asdict(self)})
         return document
 
     @classmethod
@@ -89,6 +95,7 @@ class ModelCard:
             contexts.get("origin"),
         )
         fields["calibration"] = Calibration.from_json(document["calibration"])
+        fields["tiles"] = tuple(document.get("tiles", WHOLE))
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))
         adapters = document.get("adapters")
         fields["adapters"] = None if adapters is None else Adapters(**adapters)
@@ -140,11 +147,12 @@ def _tuples(fields: dict[str, list[Any]]) -> dict[str, Any]:
     return {name: tuple(values) for name, values in fields.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of JSON types only; what is not finite is null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

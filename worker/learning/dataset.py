@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from worker.learning.tiling import Size
+
 Pixels = NDArray[np.uint8]
 Photos = Callable[[int], Pixels]  # index to (H, W, 3) or (H, W)
 Rows = NDArray[np.int64]
@@ -58,7 +60,8 @@ class TrainingSet:
     """Photos and labels. `labels` is (N, K): 1 present, 0 absent, -1 unknown.
 
     A photo comes as pixels from `photos(i)`, or as what the backbone makes of it from `features`;
-    one of the two must be given. A photo of the train split without
+    one of the two must be given. `sizes(i)` is the photo's height and width, where they can be had
+    without its pixels. A photo of the train split without
     any known label counts as unlabeled.
     """
 
@@ -67,12 +70,19 @@ class TrainingSet:
     split: tuple[Split, ...]
     photos: Photos | None = None
     features: Features | None = None
+    sizes: Callable[[int], Size] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.keys) == len(self.labels) == len(self.split):
             raise ValueError("keys, labels and split must be of one length")
         if self.photos is None and self.features is None:
             raise ValueError("a training set needs photos or features")
+
+    def size_of(self, index: int) -> Size | None:
+        """Height and width of a photo; None where there are only features."""
+        if self.sizes is not None:
+            return self.sizes(index)
+        return None if self.photos is None else self.photos(index).shape[:2]
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Indices of the photos that take part as `split`."""
@@ -104,12 +114,13 @@ class TrainingSet:
         return digest.hexdigest()
 
 
-def fit_photo(photo: Pixels, size: int) -> Pixels:
-    """A photo (H, W) or (H, W, 3) resized to (size, size) with the same channels."""
-    if photo.shape[:2] == (size, size):
+def fit_photo(photo: Pixels, size: Size) -> Pixels:
+    """A photo (H, W) or (H, W, 3) resized to `size`, height and width, with the same channels."""
+    if photo.shape[:2] == size:
         return photo
+    height, width = size
     filtering = Image.Resampling.LANCZOS
-    return np.asarray(Image.fromarray(photo).resize((size, size), filtering))
+    return np.asarray(Image.fromarray(photo).resize((width, height), filtering))
 
 
 def is_grey(photo: Pixels) -> bool:

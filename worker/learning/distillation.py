@@ -23,15 +23,16 @@ from worker.learning.adapters import tunable
 from worker.learning.aligner import Aligner, Classifier, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
-from worker.learning.card import ModelCard, metrics_json
+from worker.learning.card import ModelCard, metrics_json, plain
 from worker.learning.dataset import Split, TrainingSet
 from worker.learning.draws import derive, drawn
 from worker.learning.evidence import Evidence, judge
-from worker.learning.inputs import PhotoInputs, decode_photos
+from worker.learning.inputs import PhotoInputs, decode_photos, photos_file
 from worker.learning.learner import Answers, Learner, Look, Targets, look
 from worker.learning.plan import Mode, Plan, Precision, TrainingConfig, resolve
 from worker.learning.predictor import Predictor, TrainedModel
 from worker.learning.progress import Meter, OnProgress, ShouldStop, Stage, Stopped
+from worker.learning.tiling import WHOLE
 
 TEACHER_BATCH = 64
 CHECKPOINT_SECONDS = 60.0
@@ -52,10 +53,10 @@ def distil(
 
     Learns from all photos of `dataset` except those of validation, whose labels calibrate the
     student and measure it; without any, the student keeps the teacher's calibration and
-    thresholds, and its card says that it was not measured. Of `config`, resolution, precision,
-    epochs, batches and learning rates count. `workdir` keeps photos, answers and checkpoints:
-    called again with the same arguments after a stop, it goes on where it was. Raises `ValueError`
-    without photos, `Stopped` after `should_stop`.
+    thresholds, and its card says that it was not measured. Of `config`, resolution, tiles (none
+    unless asked for), precision, epochs, batches and learning rates count. `workdir` keeps photos,
+    answers and checkpoints: called again with the same arguments after a stop, it goes on where it
+    was. Raises `ValueError` without photos, `Stopped` after `should_stop`.
     """
     if dataset.photos is None or not len(_taught(dataset)):
         raise ValueError("distillation needs photos to learn from")
@@ -63,7 +64,12 @@ def distil(
     config = config or TrainingConfig()
     augmentation = dataclasses.replace(config.augmentation, orientations=teacher.card.orientations)
     config = dataclasses.replace(
-        config, mode=Mode.TUNE, views=1, augmentation=augmentation, lambda_pairs=0.0
+        config,
+        mode=Mode.TUNE,
+        views=1,
+        tiles=config.tiles or WHOLE,  # light, unless it was asked for
+        augmentation=augmentation,
+        lambda_pairs=0.0,
     )
     config = resolve(config, backbone, dataset)
     if config.threads is not None:
@@ -109,14 +115,13 @@ class _Distillation:
         return model
 
     def _inputs(self) -> PhotoInputs:
-        size, photos = self.config.resolution, self.dataset.photos
-        assert size is not None
+        photos = self.dataset.photos
         assert photos is not None
         pixels = decode_photos(
             photos,
             len(self.dataset.keys),
-            size,
-            self.workdir / f"photos-{size}.npy",
+            self.config.grid.canvas,
+            photos_file(self.workdir, self.config),
             on_photo=lambda _: self.meter.check(),
         )
         device = next(self.backbone.parameters()).device
@@ -144,7 +149,7 @@ class _Distillation:
         for start in range(0, count, TEACHER_BATCH):
             self.meter.check()
             some = range(start, min(start + TEACHER_BATCH, count))
-            seen.append(self.teacher.look([photos(index) for index in some]))
+            seen.append(self.teacher.look(photos(index) for index in some))
         part = path.with_suffix(".part.npz")
         np.savez(
             part,
@@ -165,6 +170,7 @@ class _Distillation:
             ),
             head,
             bf16=self.config.precision is Precision.BF16,
+            grid=self.config.grid,
         ).to(next(self.backbone.parameters()).device)
         # A teacher's scores are plain odds; what a miss costs comes back with the thresholds.
         costs = torch.ones(len(card.labels))
@@ -204,7 +210,9 @@ class _Distillation:
         """The teacher's card with what is the student's own."""
         card, resolution = self.teacher.card, self.config.resolution
         assert resolution is not None
-        origin = {"backbone": card.backbone, "resolution": card.resolution, "views": card.views}
+        origin = {
+            name: getattr(card, name) for name in ("backbone", "resolution", "tiles", "views")
+        }
         plan = dataclasses.asdict(self.plan)
         student = dataclasses.replace(
             card,
@@ -219,8 +227,11 @@ class _Distillation:
             group_weight=0.0,  # what the groups say is in the answers that it learns
             counts={"taught": len(self.rows)},
             grown=(),
-            config={**dataclasses.asdict(self.config), "plan": plan, "distilled_from": origin},
+            config=plain(
+                {**dataclasses.asdict(self.config), "plan": plan, "distilled_from": origin}
+            ),
             code_version=importlib.metadata.version("kizu"),
+            tiles=(self.config.grid.rows, self.config.grid.columns),
         )
         return dataclasses.replace(student, **self._judged(classifier, student))
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from worker.learning.aligner import Aligner
 from worker.learning.grown import aligners_of
+from worker.learning.tiling import Grid, Size
 
 # Finer maps are pooled: 1,024 bytes a map at most, and no place larger than a person notices.
 MOST_PLACES = 32
@@ -57,22 +58,47 @@ def png(heat: NDArray[np.uint8]) -> bytes:
 
 
 @torch.inference_mode()
-def heat_maps(head: nn.Module, tokens: Tensor, basis: Basis = Basis.BOTH) -> HeatMaps:
-    """Maps of every label for the patch tokens (B, L, D) of whole photos.
+def heat_maps(
+    head: nn.Module, tokens: Tensor, grid: Grid | None = None, basis: Basis = Basis.BOTH
+) -> HeatMaps:
+    """Maps of every label for the tokens (B, V * L, D) of whole photos, cut by `grid` or not.
 
-    Raises `TypeError` for a head that does not look for each label by itself.
+    Maps are square however oblong the photo is. Raises `TypeError` for a head that does not look
+    for each label by itself.
     """
     aligners = aligners_of(head)
     if not aligners:
         raise TypeError(f"{type(head).__name__} does not look for labels one by one")
     parts = [contributions(aligner, tokens, basis) for aligner in aligners]
-    strength = torch.cat(parts, dim=1)  # (B, K, L)
-    side = math.isqrt(strength.shape[-1])
-    maps = strength.unflatten(-1, (side, side))
-    if side > MOST_PLACES:
+    strength = torch.cat(parts, dim=1)  # (B, K, V * L)
+    views = 1 if grid is None else grid.views
+    side = math.isqrt(strength.shape[-1] // views)
+    maps = strength.unflatten(-1, (views, side, side))
+    maps = maps[:, :, 0] if grid is None or views == 1 else _stitched(maps, grid)
+    if maps.shape[-1] > MOST_PLACES:
         maps = F.adaptive_max_pool2d(maps, MOST_PLACES)  # a peak stays a peak
     strongest = maps.amax(dim=(2, 3), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
     return HeatMaps((maps / strongest * 255).round().byte().cpu().numpy())
+
+
+def _stitched(maps: Tensor, grid: Grid) -> Tensor:
+    """Maps (B, K, V, G, G) of overview and tiles laid on one canvas, (B, K, 32, 32) of the photo.
+
+    Where tiles overlap the stronger place counts. Overview and tiles add up, as they do in the
+    score: within a coarse place of the overview the tiles decide where the peak is.
+    """
+    whole = _spread(maps[:, :, 0], grid.canvas)
+    laid = torch.zeros_like(whole)
+    for number, (top, left) in enumerate(grid.corners, start=1):
+        there = laid[:, :, top : top + grid.side, left : left + grid.side]
+        tile = _spread(maps[:, :, number], (grid.side, grid.side))
+        there.copy_(torch.maximum(there, tile))
+    return F.adaptive_max_pool2d(whole + laid, MOST_PLACES)
+
+
+def _spread(maps: Tensor, size: Size) -> Tensor:
+    """Maps at another size, each place strongest at its centre."""
+    return F.interpolate(maps, size, mode="bilinear")
 
 
 def contributions(head: Aligner, tokens: Tensor, basis: Basis) -> Tensor:

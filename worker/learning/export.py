@@ -23,18 +23,21 @@ from worker.learning.dataset import Pixels
 from worker.learning.learner import see
 from worker.learning.onnx_model import CARD, MODEL, as_batch
 from worker.learning.predictor import Predictor
+from worker.learning.tiling import Grid, Size
 
 OPSET = 18
 EIGHT_BITS = "int8.onnx"
 
 
 class _Logits(nn.Module):
-    """Pixels (B, 3, S, S) in 0..1 to logits (B, K), averaged over the card's orientations."""
+    """Pixels (B, 3, H, W) in 0..1 to logits (B, K), averaged over the card's orientations."""
 
     def __init__(self, classifier: Classifier, card: ModelCard) -> None:
         super().__init__()
         # Full precision: a processor that a model is exported for may have no bfloat16.
-        self.classifier = Classifier(merged(classifier.backbone), copy.deepcopy(classifier.head))
+        self.classifier = Classifier(
+            merged(classifier.backbone), copy.deepcopy(classifier.head), grid=card.grid
+        )
         self.views, self.orientations = card.views, card.orientations
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -44,17 +47,18 @@ class _Logits(nn.Module):
 def export_onnx(predictor: Predictor, folder: Path) -> Path:
     """Write `model.onnx` and `card.json`; returns the former.
 
-    Input `pixels` (B, 3, S, S) in 0..1 with S the card's resolution, output `logits` (B, K), any B.
+    Input `pixels` (B, 3, H, W) in 0..1, the canvas of the card's grid; output `logits` (B, K), any
+    B. A tiled model cuts its tiles inside the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    card, side = predictor.card, predictor.card.resolution
+    card = predictor.card
     graph = _Logits(predictor.classifier, card).cpu().eval()
     part = folder / f"{MODEL}.part"
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of parts of torch about each other
         program = torch.onnx.export(
             graph,
-            (torch.rand(2, 3, side, side),),
+            (torch.rand(2, 3, *card.grid.canvas),),
             input_names=["pixels"],
             output_names=["logits"],
             dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
@@ -72,8 +76,8 @@ def export_onnx(predictor: Predictor, folder: Path) -> Path:
 class _Reader:
     """Hands calibration photos to onnxruntime, one at a time."""
 
-    def __init__(self, photos: Sequence[Pixels], side: int) -> None:
-        self._batches = iter([as_batch([photo], side) for photo in photos])
+    def __init__(self, photos: Sequence[Pixels], size: Size) -> None:
+        self._batches = (as_batch([photo], size) for photo in photos)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         batch = next(self._batches, None)
@@ -91,12 +95,12 @@ def quantize(folder: Path, photos: Sequence[Pixels]) -> Path:
     """
     if not photos:
         raise ValueError("ranges of activations need photos")
-    side = json.loads((folder / CARD).read_text())["resolution"]
+    grid = Grid.of_card(json.loads((folder / CARD).read_text()))
     part = folder / f"{EIGHT_BITS}.part"
     quantization.quantize_static(
         folder / MODEL,
         part,
-        _Reader(photos, side),
+        _Reader(photos, grid.canvas),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=["Conv"],
         per_channel=True,

@@ -18,27 +18,28 @@ from worker.learning.backbone import ImageFeatures
 from worker.learning.dataset import Features, Photos, Pixels, TrainingSet, fit_photo, is_grey
 from worker.learning.draws import view_draws
 from worker.learning.plan import Mode, Precision, TrainingConfig
+from worker.learning.tiling import Size
 from worker.learning.token_cache import cache_features
 
-Batch = Tensor | ImageFeatures  # pixels (B, 3, S, S), or what a frozen backbone makes of them
+Batch = Tensor | ImageFeatures  # pixels (B, 3, H, W), or what a frozen backbone makes of them
 
 
 def decode_photos(
-    photos: Photos, count: int, size: int, path: Path, *, on_photo: Callable[[int], None]
+    photos: Photos, count: int, size: Size, path: Path, *, on_photo: Callable[[int], None]
 ) -> Pixels:
-    """All photos as a memory-mapped (N, C, size, size); C is 1 where a sample is all grey.
+    """All photos as a memory-mapped (N, C, *size); C is 1 where a sample is all grey.
 
     A file that an earlier, interrupted call completed is used again.
     """
     if path.exists():
         stored = np.load(path, mmap_mode="r")
-        if len(stored) == count and stored.shape[2] == size:
+        if len(stored) == count and stored.shape[2:] == size:
             return np.asarray(stored)
     sample = range(0, count, max(count // 32, 1))
     channels = 1 if all(is_grey(photos(index)) for index in sample) else 3
     part = path.with_suffix(".part")
     cache = np.lib.format.open_memmap(
-        part, mode="w+", dtype=np.uint8, shape=(count, channels, size, size)
+        part, mode="w+", dtype=np.uint8, shape=(count, channels, *size)
     )
     for index in range(count):
         cache[index] = _channels_first(fit_photo(photos(index), size), channels)
@@ -49,7 +50,7 @@ def decode_photos(
 
 
 def _channels_first(photo: Pixels, channels: int) -> Pixels:
-    """(S, S) or (S, S, 3) to (channels, S, S)."""
+    """(H, W) or (H, W, 3) to (channels, H, W)."""
     if channels == 1:
         grey = photo if photo.ndim == 2 else np.asarray(Image.fromarray(photo).convert("L"))
         return grey[None]
@@ -64,12 +65,12 @@ class PhotoInputs:
     def __init__(
         self, pixels: Pixels, augmentation: Augmentation, device: torch.device | str = "cpu"
     ) -> None:
-        self.pixels = pixels  # (N, C, S, S)
+        self.pixels = pixels  # (N, C, H, W)
         self.augmentation = augmentation
         self.device = device
 
     def batch(self, rows: NDArray[np.int64], view: View, draws: Draws) -> Tensor:
-        """Views (B, 3, S, S) in 0..1 of the photos at `rows`."""
+        """Views (B, 3, H, W) in 0..1 of the photos at `rows`."""
         # Bytes travel, a quarter of what floats would be; views are made where they are used.
         pixels = torch.from_numpy(self.pixels[rows]).to(self.device).float() / 255
         pixels = augment(pixels, view, draws, self.augmentation)
@@ -126,13 +127,11 @@ def prepare_inputs(
         return TokenInputs(dataset.features, config.precision)
     if dataset.photos is None:
         raise ValueError("tuning the backbone needs photos, not only their features")
-    size = config.resolution
-    assert size is not None
     pixels = decode_photos(
         dataset.photos,
         len(dataset.keys),
-        size,
-        workdir / f"photos-{size}.npy",
+        config.grid.canvas,
+        photos_file(workdir, config),
         on_photo=lambda _: on_photo(),
     )
     photos = PhotoInputs(pixels, config.augmentation, device)
@@ -149,6 +148,12 @@ def prepare_inputs(
         on_photo=lambda _: on_photo(),
     )
     return TokenInputs(features, config.precision)
+
+
+def photos_file(workdir: Path, config: TrainingConfig) -> Path:
+    """Where the decoded photos of a training lie."""
+    height, width = config.grid.canvas
+    return workdir / f"photos-{height}x{width}.npy"
 
 
 def _numbered_view(

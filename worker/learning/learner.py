@@ -20,7 +20,7 @@ from worker.learning.augment import Orientations, View, plain_views
 from worker.learning.backbone import ImageFeatures
 from worker.learning.contexts import context_targets
 from worker.learning.draws import chunks
-from worker.learning.inputs import Inputs, TokenInputs, taken
+from worker.learning.inputs import Inputs, taken
 from worker.learning.pairs import paired_features, paired_targets, partners
 from worker.learning.plan import Plan, TrainingConfig, learning_rate_share
 from worker.learning.processes import Processes
@@ -115,13 +115,14 @@ def look(
     *,
     views: int,
     orientations: Orientations,
+    batch: int = LOOK_BATCH,
     before_batch: Callable[[], None] = lambda: None,
 ) -> Look:
     """Logits averaged over the first `views` orientations of the photos at `rows`."""
     model.eval()
     unused = torch.Generator()
     parts: list[Alignment] = []
-    for chunk in chunks(rows, TOKEN_BATCH if isinstance(inputs, TokenInputs) else LOOK_BATCH):
+    for chunk in chunks(rows, batch):
         before_batch()
         parts.append(see(model, inputs.batch(chunk, View.PLAIN, unused), views, orientations))
     if not parts:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from worker.learning.calibration import Calibration
+from worker.learning.tiling import Grid, Size
 
 MODEL, CARD = "model.onnx", "card.json"
 BATCH = 16
@@ -32,7 +33,7 @@ class OnnxModel:
             str(file), options, providers=["CPUExecutionProvider"]
         )
         self.labels: tuple[str, ...] = tuple(label["key"] for label in card["labels"])
-        self.resolution: int = card["resolution"]
+        self._grid = Grid.of_card(card)
         self._calibration = Calibration.from_json(card["calibration"])
 
     @classmethod
@@ -42,26 +43,28 @@ class OnnxModel:
         return cls(folder / file, card, threads)
 
     def logits(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, 3, S, S) in 0..1 to (B, K), before calibration."""
+        """(B, 3, H, W) in 0..1, the canvas of the grid, to (B, K), before calibration."""
         found: NDArray[np.float32] = self._session.run(["logits"], {"pixels": pixels})[0]
         return found
 
     def predict(self, photos: Sequence[Pixels]) -> Scores:
         """Calibrated probabilities (N, K) of photos (H, W) or (H, W, 3) of any size."""
+        size, batch = self._grid.canvas, self._grid.photos_within(BATCH)
         parts = [
-            self.logits(as_batch(photos[start : start + BATCH], self.resolution))
-            for start in range(0, len(photos), BATCH)
+            self.logits(as_batch(photos[start : start + batch], size))
+            for start in range(0, len(photos), batch)
         ]
         return self._calibration(np.concatenate(parts).astype(np.float64))
 
 
-def as_batch(photos: Sequence[Pixels], side: int) -> NDArray[np.float32]:
-    """Photos as (B, 3, side, side) in 0..1, resized as training does."""
-    batch = np.empty((len(photos), 3, side, side), dtype=np.float32)
+def as_batch(photos: Sequence[Pixels], size: Size) -> NDArray[np.float32]:
+    """Photos as (B, 3, *size) in 0..1, resized as training does."""
+    height, width = size
+    batch = np.empty((len(photos), 3, height, width), dtype=np.float32)
     for pixels, photo in zip(batch, photos, strict=True):
         image = Image.fromarray(photo)
-        if image.size != (side, side):
-            image = image.resize((side, side), Image.Resampling.LANCZOS)
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.LANCZOS)
         fitted = np.asarray(image, dtype=np.float32) / 255
         pixels[:] = fitted if fitted.ndim == 2 else fitted.transpose(2, 0, 1)
     return batch

@@ -21,8 +21,9 @@ from worker.learning import checkpoint
 from worker.learning.aligner import LabelSpec
 from worker.learning.augment import Augmentation, Orientations
 from worker.learning.backbone import Backbone, load_backbone
+from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import Pixels, Split, TrainingSet
-from worker.learning.inputs import decode_photos
+from worker.learning.inputs import decode_photos, photos_file
 from worker.learning.losses import Loss
 from worker.learning.plan import Mode, Precision, TrainingConfig, Tuned, resolve
 from worker.learning.processes import Processes, joined
@@ -53,14 +54,12 @@ def hand_over(
     config = resolve(config, backbone, dataset)
     if config.mode is not Mode.TUNE or dataset.photos is None:
         raise ValueError("several processes tune a backbone on photos; they train no frozen one")
-    assert config.resolution is not None
     folder.mkdir(parents=True, exist_ok=True)
-    path = _photos_file(folder, config)
     decode_photos(
         dataset.photos,
         len(dataset.keys),
-        config.resolution,
-        path,
+        config.grid.canvas,
+        photos_file(folder, config),
         on_photo=lambda _: on_photo(),
     )
     header = {
@@ -86,7 +85,7 @@ class Request:
 def read_request(folder: Path) -> Request:
     tensors, header = checkpoint.load(folder / REQUEST)
     config = _config(header["config"])
-    pixels = np.load(_photos_file(folder, config), mmap_mode="r")  # (N, C, S, S)
+    pixels = np.load(photos_file(folder, config), mmap_mode="r")  # (N, C, H, W)
     dataset = TrainingSet(
         keys=tuple(header["keys"]),
         labels=tensors["labels"].numpy(),
@@ -108,13 +107,8 @@ def read_progress(folder: Path) -> Progress | None:
     return Progress(**{**said, "stage": Stage(said["stage"])})
 
 
-def _photos_file(folder: Path, config: TrainingConfig) -> Path:
-    """Where training looks for decoded photos."""
-    return folder / f"photos-{config.resolution}.npy"
-
-
 def _photo(pixels: NDArray[np.uint8]) -> Pixels:
-    """(C, S, S) to (S, S) or (S, S, 3)."""
+    """(C, H, W) to (H, W) or (H, W, 3)."""
     return np.asarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
@@ -123,6 +117,9 @@ def _config(document: dict[str, Any]) -> TrainingConfig:
     augmentation = document["augmentation"]
     orientations = Orientations(augmentation["orientations"])
     fields["augmentation"] = Augmentation(**{**augmentation, "orientations": orientations})
+    fields["tiles"] = tuple(document["tiles"])
+    if (prior := document["context_prior"]) is not None:
+        fields["context_prior"] = PriorGroups(**prior)
     return TrainingConfig(**fields)
 
 

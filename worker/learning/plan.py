@@ -18,6 +18,7 @@ from worker.learning.backbone import Backbone
 from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.losses import Loss
+from worker.learning.tiling import WHOLE, Grid, Tiles, usual_size, usual_tiles
 
 
 class Mode(StrEnum):
@@ -51,6 +52,7 @@ class TrainingConfig:
     gradient_checkpointing: bool = False  # in tune mode: less memory, a third more time
     seed: int = 0
     resolution: int | None = None  # pixels a side; None: the backbone's own
+    tiles: Tiles | None = None  # rows and columns of a large photo; None: from the photos' size
     epochs: int | None = None  # passes over the labelled photos before pseudo-labels; None: auto
     rounds: int | None = None  # passes over the unlabelled photos, new pseudo-labels each
     time_budget_seconds: float | None = None  # plan fewer steps where they would not fit
@@ -75,6 +77,13 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: Precision = Precision.AUTO
     threads: int | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """Of a resolved configuration."""
+        assert self.tiles is not None
+        assert self.resolution is not None
+        return Grid(*self.tiles, self.resolution)
 
     @property
     def adapters(self) -> Adapters | None:
@@ -196,7 +205,7 @@ def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) ->
     """The configuration with every `auto` decided that needs no label."""
     device = next(backbone.parameters()).device
     augmentation = _resolve_augmentation(config.augmentation, dataset)
-    return replace(
+    decided = replace(
         config,
         mode=Mode(backbone.default_mode) if config.mode is Mode.AUTO else config.mode,
         tuned=_resolve_tuned(config.tuned, backbone),
@@ -205,6 +214,7 @@ def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) ->
         augmentation=augmentation,
         views=config.views or usual_views(backbone, augmentation.orientations),
     )
+    return replace(decided, tiles=_resolve_tiles(decided, dataset))
 
 
 def _resolve_tuned(tuned: Tuned, backbone: Backbone) -> Tuned:
@@ -216,8 +226,22 @@ def _resolve_tuned(tuned: Tuned, backbone: Backbone) -> Tuned:
 def _resolve_augmentation(augmentation: Augmentation, dataset: TrainingSet) -> Augmentation:
     if augmentation.orientations is not Orientations.AUTO:
         return augmentation
-    height, width = (1, 1) if dataset.photos is None else dataset.photos(0).shape[:2]
+    height, width = dataset.size_of(0) or (1, 1)
     return replace(augmentation, orientations=usual_orientations(height, width))
+
+
+def _resolve_tiles(config: TrainingConfig, dataset: TrainingSet) -> Tiles:
+    """`config` is decided but for its tiles. Raises `ValueError` for tiles that do not go with
+    quarter turns."""
+    assert config.resolution is not None
+    turned = config.augmentation.orientations is Orientations.ANY
+    tiles = config.tiles
+    if tiles is None:
+        size = usual_size(dataset.size_of, len(dataset.keys))
+        return WHOLE if size is None else usual_tiles(size, config.resolution, square=turned)
+    if turned and tiles[0] != tiles[1]:
+        raise ValueError(f"{tiles[0]} x {tiles[1]} tiles cannot be turned: take as many of each")
+    return tiles
 
 
 def usual_views(backbone: Backbone, orientations: Orientations) -> int:

@@ -3,7 +3,8 @@
 The same code evaluates a model after training, so that what was measured is what predicts.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,6 +29,7 @@ from worker.learning.label_noise import Doubtful
 from worker.learning.learner import LOOK_BATCH, TOKEN_BATCH, Look, averaged, joined_look
 from worker.learning.plan import Mode, Precision
 from worker.learning.thresholds import PseudoLabels, Thresholds, select
+from worker.learning.tiling import Size
 
 Scores = NDArray[np.float64]
 
@@ -104,7 +106,9 @@ class Predictor:
         head = empty_head(text, card.contexts.count, [len(one.labels) for one in card.grown])
         mix = GroupEvidence(card.contexts, card.group_weight).mix
         aligners_of(head)[0].mix.copy_(torch.from_numpy(mix))
-        classifier = Classifier(backbone, head, bf16=card.precision is Precision.BF16)
+        classifier = Classifier(
+            backbone, head, bf16=card.precision is Precision.BF16, grid=card.grid
+        )
         classifier.head.load_state_dict(checkpoint.under("head", tensors))
         if card.mode is Mode.TUNE:
             stored = checkpoint.under("backbone", tensors)
@@ -112,20 +116,23 @@ class Predictor:
             classifier.backbone.load_state_dict({**kept, **stored})
         return cls(classifier.to(device), card)
 
-    def predict(self, photos: Sequence[Pixels] | ImageFeatures) -> Predictions:
-        """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features."""
+    def predict(self, photos: Iterable[Pixels] | ImageFeatures) -> Predictions:
+        """Predictions for photos (H, W) or (H, W, 3) of any size, or for cached features.
+
+        Photos are taken one by one and let go once they are resized.
+        """
         return predictions(self.look(photos), self.card)
 
     @torch.inference_mode()
-    def look(self, photos: Sequence[Pixels] | ImageFeatures) -> Look:
+    def look(self, photos: Iterable[Pixels] | ImageFeatures) -> Look:
         """What the model sees, before calibration."""
         if isinstance(photos, ImageFeatures):
             return joined_look([self.classifier(batch) for batch in self._token_batches(photos)])
-        return self.look_with_tokens(photos)[0]
+        return joined_look([self._see(batch)[0] for batch in self._batches(photos)])
 
     @torch.inference_mode()
-    def look_with_tokens(self, photos: Sequence[Pixels] | ImageFeatures) -> tuple[Look, Tensor]:
-        """The same with the patch tokens (N, L, D) that heat maps are made of."""
+    def look_with_tokens(self, photos: Iterable[Pixels] | ImageFeatures) -> tuple[Look, Tensor]:
+        """The same with the patch tokens (N, V * L, D) that heat maps are made of."""
         if isinstance(photos, ImageFeatures):
             return self.look(photos), photos.tokens
         alignments, tokens = zip(*map(self._see, self._batches(photos)), strict=True)
@@ -139,10 +146,11 @@ class Predictor:
         return averaged(seen), features.tokens
 
     @torch.inference_mode()
-    def explain(self, photos: Sequence[Pixels], basis: Basis = Basis.BOTH) -> HeatMaps:
+    def explain(self, photos: Iterable[Pixels], basis: Basis = Basis.BOTH) -> HeatMaps:
         """Where each label is seen on photos of any size; maps cover the whole photo."""
+        head, grid = self.classifier.head, self.card.grid
         maps = [
-            heat_maps(self.classifier.head, self.classifier.encode(batch).tokens, basis)
+            heat_maps(head, self.classifier.encode(batch).tokens, grid, basis)
             for batch in self._batches(photos)
         ]
         return HeatMaps(np.concatenate([part.values for part in maps]))
@@ -154,19 +162,18 @@ class Predictor:
         )
         return [ImageFeatures(*part).at_precision(bf16) for part in parts]
 
-    def _batches(self, photos: Sequence[Pixels]) -> list[Tensor]:
-        size = self.card.resolution
-        return [
-            torch.stack([as_pixels(photo, size) for photo in photos[i : i + LOOK_BATCH]])
-            for i in range(0, len(photos), LOOK_BATCH)
-        ]
+    def _batches(self, photos: Iterable[Pixels]) -> Iterator[Tensor]:
+        grid = self.card.grid
+        fitted = (as_pixels(photo, grid.canvas) for photo in photos)
+        while batch := list(itertools.islice(fitted, grid.photos_within(LOOK_BATCH))):
+            yield torch.stack(batch)
 
 
-def as_pixels(photo: Pixels, size: int) -> Tensor:
-    """A photo as (3, size, size) in 0..1."""
+def as_pixels(photo: Pixels, size: Size) -> Tensor:
+    """A photo as (3, *size) in 0..1."""
     fitted = torch.from_numpy(np.array(fit_photo(photo, size)))
     channels = fitted[None] if fitted.ndim == 2 else fitted.permute(2, 0, 1)
-    return channels.float().div(255).expand(3, size, size)
+    return channels.float().div(255).expand(3, *size)
 
 
 def _backbone(card: ModelCard) -> Backbone:

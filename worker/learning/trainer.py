@@ -22,13 +22,23 @@ from worker.learning.adapters import tunable
 from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
-from worker.learning.card import ModelCard
+from worker.learning.card import ModelCard, plain
 from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
 from worker.learning.group_evidence import GroupEvidence
-from worker.learning.inputs import Inputs, appended, prepare_inputs
-from worker.learning.learner import Answers, Learner, Look, Targets, look, shared_look, spread
+from worker.learning.inputs import Inputs, TokenInputs, appended, prepare_inputs
+from worker.learning.learner import (
+    LOOK_BATCH,
+    TOKEN_BATCH,
+    Answers,
+    Learner,
+    Look,
+    Targets,
+    look,
+    shared_look,
+    spread,
+)
 from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
 from worker.learning.plan import (
@@ -194,6 +204,7 @@ class Training:
             backbone,
             self.method.head(self.text, self.contexts.count, self.dataset.labels[self.labeled]),
             bf16=config.precision is Precision.BF16,
+            grid=config.grid,
         )
         return classifier.to(self.device).to(memory_format=torch.channels_last)
 
@@ -375,6 +386,8 @@ class Training:
         def before_batch() -> None:
             self.meter.check()
 
+        most = TOKEN_BATCH if isinstance(self.inputs, TokenInputs) else LOOK_BATCH
+
         def seen(some: Rows) -> Look:
             return look(
                 model,
@@ -382,6 +395,7 @@ class Training:
                 some,
                 views=views,
                 orientations=self.config.augmentation.orientations,
+                batch=self.config.grid.photos_within(most),
                 before_batch=before_batch,
             )
 
@@ -434,10 +448,13 @@ class Training:
             metrics=judgement.metrics,
             promises=judgement.promises,
             counts=self.dataset.counts([label.key for label in self.specs]),
-            config={
-                **dataclasses.asdict(config),
-                "plan": dataclasses.asdict(self.plan),
-                "processes": self.processes.count,
-            },
+            config=plain(
+                {
+                    **dataclasses.asdict(config),
+                    "plan": dataclasses.asdict(self.plan),
+                    "processes": self.processes.count,
+                }
+            ),
             code_version=importlib.metadata.version("kizu"),
+            tiles=(config.grid.rows, config.grid.columns),
         )

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from worker.engine.feature_store import FeatureStore, Kind
+from worker.learning.tiling import Grid
 
-KIND = Kind("backbone-1", 96, "fp32")
+KIND = Kind("backbone-1", Grid(1, 1, 96), "fp32")
 SHARD_BYTES = 128 + 5 * 64 * 2  # numpy's header, and five rows of 64 halves
 
 
@@ -51,7 +52,12 @@ def test_it_gives_back_what_was_put(tmp_path):
 
 def test_another_backbone_size_or_precision_is_another_feature(tmp_path):
     store = filled(tmp_path, 1)
-    for other in (Kind("backbone-2", 96, "fp32"), Kind("backbone-1", 64, "fp32")):
+    whole, smaller, tiled = Grid(1, 1, 96), Grid(1, 1, 64), Grid(2, 2, 96)
+    for other in (
+        Kind("backbone-2", whole, "fp32"),
+        Kind("backbone-1", smaller, "fp32"),
+        Kind("backbone-1", tiled, "fp32"),
+    ):
         assert store.get(other, content(0)) is None
 
 
@@ -107,7 +113,8 @@ WRITER = """
 import sys, numpy as np
 from pathlib import Path
 from worker.engine.feature_store import FeatureStore, Kind
-store, kind = FeatureStore(Path(sys.argv[1]), 2**40), Kind("backbone-1", 96, "fp32")
+from worker.learning.tiling import Grid
+store, kind = FeatureStore(Path(sys.argv[1]), 2**40), Kind("backbone-1", Grid(1, 1, 96), "fp32")
 print("ready", flush=True)
 for number in range(10**6):
     store.put(kind, f"{number:064x}", np.ones((4000, 64), np.float16), np.ones(64, np.float16))
