@@ -93,6 +93,17 @@ class TrainingSet:
             return np.flatnonzero(member | untouched)
         return np.flatnonzero(member & known)
 
+    def ensure_learnable(self, n_labels: int) -> None:
+        """Raise `NotEnoughLabels` if no photo of the train split has a label, or there is none."""
+        if len(self.rows(Split.TRAIN)) == 0:
+            raise NotEnoughLabels(
+                "No training photo has a label yet. Annotate at least one photo, then train again."
+            )
+        if not n_labels or self.labels.shape[1] != n_labels:
+            raise NotEnoughLabels(
+                "The project has no label to learn. Add a label, then train again."
+            )
+
     def counts(self, keys: Sequence[str]) -> dict[str, Any]:
         """How many photos of each split, and what people said of each label, as JSON."""
         labeled = self.rows(Split.TRAIN)

@@ -28,7 +28,7 @@ from worker.learning.losses import Loss
 from worker.learning.plan import Mode, Precision, TrainingConfig, Tuned, resolve
 from worker.learning.processes import Processes, joined
 from worker.learning.progress import Progress, Stage, Stopped
-from worker.learning.trainer import ensure_learnable, train
+from worker.learning.trainer import train
 
 REQUEST, STOP, PROGRESS = "request.safetensors", "stop", "progress.json"
 MODEL, DOUBTFUL, FAILURE = "model", "doubtful.json", "failure.txt"
@@ -50,7 +50,7 @@ def hand_over(
     `NotEnoughLabels` as training does, and `ValueError` without photos or where the backbone stays
     frozen: that takes minutes anyway.
     """
-    ensure_learnable(dataset, labels)
+    dataset.ensure_learnable(len(labels))
     config = resolve(config, backbone, dataset)
     if config.mode is not Mode.TUNE or dataset.photos is None:
         raise ValueError("several processes tune a backbone on photos; they train no frozen one")

@@ -98,7 +98,7 @@ def train(
     processes have `joined`, all must call this alike; they train one model. Raises
     `NotEnoughLabels` if no photo of the train split has a label, `Stopped` after `should_stop`.
     """
-    ensure_learnable(dataset, labels)
+    dataset.ensure_learnable(len(labels))
     workdir.mkdir(parents=True, exist_ok=True)
     config = method.configure(resolve(config or TrainingConfig(), backbone, dataset))
     if config.threads is not None:
@@ -112,16 +112,6 @@ def train(
         dataset, labels, backbone, config, workdir=workdir, method=method, meter=meter
     )
     return training.run()
-
-
-def ensure_learnable(dataset: TrainingSet, labels: Sequence[LabelSpec]) -> None:
-    """Raise `NotEnoughLabels` if no photo of the train split has a label, or there is none."""
-    if len(dataset.rows(Split.TRAIN)) == 0:
-        raise NotEnoughLabels(
-            "No training photo has a label yet. Annotate at least one photo, then train again."
-        )
-    if not labels or dataset.labels.shape[1] != len(labels):
-        raise NotEnoughLabels("The project has no label to learn. Add a label, then train again.")
 
 
 class Training:
@@ -383,9 +373,6 @@ class Training:
         return Evidence(seen.logits, self.dataset.labels[rows], photos)
 
     def _look(self, model: nn.Module, rows: Rows, *, views: int) -> Look:
-        def before_batch() -> None:
-            self.meter.check()
-
         most = TOKEN_BATCH if isinstance(self.inputs, TokenInputs) else LOOK_BATCH
 
         def seen(some: Rows) -> Look:
@@ -396,7 +383,7 @@ class Training:
                 views=views,
                 orientations=self.config.augmentation.orientations,
                 batch=self.config.grid.photos_within(most),
-                before_batch=before_batch,
+                before_batch=self.meter.check,
             )
 
         return shared_look(self.processes, seen, rows)
