@@ -207,6 +207,6 @@ def test_an_exported_model_has_its_adapters_merged(tmp_path, trained):
     photos = [marks(6).photos(index) for index in range(6)]
     expected = trained.predictor().look(photos).logits
     export_onnx(trained.predictor(), tmp_path)
-    logits = OnnxModel.load(tmp_path, threads=1).logits(as_batch(photos, SIDE))
+    logits = OnnxModel.load(tmp_path, threads=1).logits(as_batch(photos, (SIDE, SIDE)))
     assert np.abs(logits - expected).max() <= 1e-3
     assert np.array_equal(trained.predictor().look(photos).logits, expected)

@@ -8,6 +8,7 @@ import torch
 
 from tests.learning.marks import QUICK, SPECS, backbone, marks
 from worker.learning.aligner import Alignment
+from worker.learning.backbone import ImageFeatures
 from worker.learning.calibration import Calibration
 from worker.learning.learner import Answers, Learner
 from worker.learning.plan import Mode, Plan
@@ -21,18 +22,20 @@ class Constant(torch.nn.Module):
         super().__init__()
         self.score = torch.nn.Parameter(torch.zeros(n_labels))
 
-    def forward(self, batch: torch.Tensor) -> Alignment:
-        logits = self.score.expand(len(batch), -1)
-        return Alignment(logits, torch.zeros(len(batch), 1), torch.empty(0), torch.empty(0))
+    def forward(self, features: ImageFeatures) -> Alignment:
+        n = len(features.pooled)
+        logits = self.score.expand(n, -1)
+        return Alignment(logits, torch.zeros(n, 1), torch.empty(0), torch.empty(0))
 
 
 def test_a_weighted_loss_learns_the_plain_odds():
     labels = np.tile(np.array([[1], [0], [0], [0], [0]], dtype=np.int8), (1, 2))
-    config = dataclasses.replace(QUICK, head_lr=0.05)
+    config = dataclasses.replace(QUICK, head_lr=0.05, lambda_pairs=0.0)
     learner = Learner(Constant(2), config, Plan(0, 400, 0, 0), torch.tensor([1.0, 5.0]))
     targets = Answers.human(labels).targets(np.ones((2, 1)))
+    features = ImageFeatures(torch.zeros(5, 1, 3), torch.zeros(5, 3))
     for _ in range(400):
-        learner.train_step(torch.zeros(5, 3), targets, 5)
+        learner.train_step(features, targets, 5)
     probabilities = learner.teacher.score.sigmoid().numpy()
     assert probabilities == pytest.approx([0.2, 0.2], abs=0.01)
 

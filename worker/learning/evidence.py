@@ -18,7 +18,7 @@ from worker.learning.calibration import (
     cross_calibrate,
     has_evidence,
 )
-from worker.learning.card import metrics_json
+from worker.learning.card import metrics_json, plain
 from worker.learning.label_noise import Doubtful, doubtful_cells, noise_rates, ranked
 from worker.learning.metrics import evaluate, reliability_diagram
 from worker.learning.thresholds import ABSENT, PRESENT, Thresholds, precision_thresholds
@@ -109,7 +109,7 @@ def judge(
     before = reliability_diagram(np.asarray(expit(whole.logits)), whole.labels)
     after = reliability_diagram(unseen, whole.labels)
     metrics = metrics_json(evaluation, keys, source, enough)
-    metrics["reliability"] = {"before": asdict(before), "after": asdict(after)}
+    metrics["reliability"] = plain({"before": asdict(before), "after": asdict(after)})
     doubted = doubtful_cells(unseen, whole.labels)
     for key, rate in zip(keys, noise_rates(doubted, whole.labels), strict=True):
         metrics["labels"][key]["doubtful_share"] = rate

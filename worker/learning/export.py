@@ -17,10 +17,10 @@ from onnxruntime import quantization
 from torch import Tensor, nn
 
 from worker.learning.adapters import merged
-from worker.learning.aligner import Classifier
+from worker.learning.aligner import Alignment, Classifier
+from worker.learning.augment import plain_views
 from worker.learning.card import ModelCard
 from worker.learning.dataset import Pixels
-from worker.learning.learner import see
 from worker.learning.onnx_model import CARD, MODEL, as_batch
 from worker.learning.predictor import Predictor
 from worker.learning.tiling import Grid, Size
@@ -41,7 +41,10 @@ class _Logits(nn.Module):
         self.views, self.orientations = card.views, card.orientations
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return see(self.classifier, pixels, self.views, self.orientations).logits
+        views = plain_views(pixels, self.orientations, self.views)
+        # One batch of all views: a graph that holds the network once instead of once a view.
+        seen: Alignment = self.classifier(torch.cat(views))
+        return seen.logits.unflatten(0, (len(views), -1)).mean(dim=0)
 
 
 def export_onnx(predictor: Predictor, folder: Path) -> Path:

@@ -107,10 +107,8 @@ def test_unlabelled_photos_make_way_where_the_store_is_small(tmp_path, backbone)
 def test_tokens_of_tiles_are_kept_apart(tmp_path, backbone):
     """The same photos at the same resolution, whole and then as an overview and 2 x 2 tiles."""
     frozen, photos = snapshot(1, 0), Photos()
-    whole = assembled(tmp_path, backbone, photos, frozen).features(0)[0]
+    whole = tokens(assembled(tmp_path, backbone, photos, frozen), 0, 0)
     store = FeatureStore(tmp_path, 2**24)
     tiled = dataclasses.replace(CONFIG, tiles=(2, 2))
-    tokens = with_tokens(
-        frozen, backbone, tiled, photos, store, before_batch=lambda share: None
-    ).features(0)[0]
-    assert tokens.shape == (5 * whole.shape[0], whole.shape[1])
+    learned = with_tokens(frozen, backbone, tiled, photos, store, before_batch=lambda share: None)
+    assert tokens(learned, 0, 0).shape == (5 * whole.shape[0], whole.shape[1])
