@@ -44,7 +44,8 @@ class _Logits(nn.Module):
         views = plain_views(pixels, self.orientations, self.views)
         # One batch of all views: a graph that holds the network once instead of once a view.
         seen: Alignment = self.classifier(torch.cat(views))
-        return seen.logits.unflatten(0, (len(views), -1)).mean(dim=0)
+        logits: Tensor = seen.logits.unflatten(0, (len(views), -1))  # (V, B, K)
+        return logits.mean(dim=0)
 
 
 def export_onnx(predictor: Predictor, folder: Path) -> Path:
