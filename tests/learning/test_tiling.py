@@ -110,10 +110,18 @@ def test_oblong_grids_and_quarter_turns_exclude_each_other():
 
 
 def test_the_grid_is_decided_from_the_photos():
-    config = dataclasses.replace(TILED, tiles=None)
-    assert resolve(config, backbone(), large_set(4, 64, 64)).tiles == (1, 1)
-    assert resolve(config, backbone(), large_set(4)).tiles == (2, 2)
-    assert resolve(config, backbone(), large_set(4, 60, 88)).tiles == (2, 3)
+    config = dataclasses.replace(TILED, tiles=None, resolution=None)
+    tower = untrained("ViT-S-32-alt")  # learned positions of 224 pixels
+    assert resolve(config, tower, large_set(4, 448, 448)).tiles == (1, 1)
+    assert resolve(config, tower, large_set(4, 460, 460)).tiles == (2, 2)
+    assert resolve(config, tower, large_set(4, 420, 620)).tiles == (2, 3)
+
+
+def test_a_backbone_of_any_size_takes_a_larger_picture_instead_of_tiles():
+    config = dataclasses.replace(TILED, tiles=None, resolution=None)
+    small, large = (resolve(config, backbone(), large_set(1, side, side)) for side in (320, 640))
+    assert (small.resolution, small.tiles) == (160, (1, 1))
+    assert (large.resolution, large.tiles) == (240, (1, 1))
 
 
 def test_an_overview_and_tiles_come_photo_by_photo():
@@ -210,12 +218,11 @@ def test_frozen_heads_learn_from_the_tokens_of_all_views(tmp_path):
 
 def test_very_large_photos_are_kept_no_larger_than_their_grid(tmp_path):
     """Photos of 4,000 x 3,000 pixels train and predict on a canvas of 2 x 3 tiles."""
-    config = dataclasses.replace(TILED, tiles=None, epochs=1, batch_labeled=2)
+    config = dataclasses.replace(TILED, tiles=(2, 3), epochs=1, batch_labeled=2)
     large = np.zeros((3000, 4000), dtype=np.uint8)
     dataset = dataclasses.replace(large_set(2), photos=lambda _: large)
     model = train(dataset, SPECS[:1], backbone(), config, workdir=tmp_path)
     grid = model.card.grid
-    assert (grid.rows, grid.columns) == (2, 3)
     (cached,) = tmp_path.glob("photos-*.npy")
     assert np.load(cached, mmap_mode="r").shape == (2, 1, *grid.canvas)
     assert np.isfinite(model.predictor().predict([large]).probabilities).all()

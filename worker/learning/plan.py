@@ -18,7 +18,15 @@ from worker.learning.backbone import Backbone
 from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.losses import Loss
-from worker.learning.tiling import WHOLE, Grid, Tiles, usual_size, usual_tiles
+from worker.learning.tiling import (
+    WHOLE,
+    WORTH_TILES,
+    Grid,
+    Size,
+    Tiles,
+    usual_size,
+    usual_tiles,
+)
 
 
 class Mode(StrEnum):
@@ -205,16 +213,17 @@ def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) ->
     """The configuration with every `auto` decided that needs no label."""
     device = next(backbone.parameters()).device
     augmentation = _resolve_augmentation(config.augmentation, dataset)
+    size = usual_size(dataset.size_of, len(dataset.keys))
     decided = replace(
         config,
         mode=Mode(backbone.default_mode) if config.mode is Mode.AUTO else config.mode,
         tuned=_resolve_tuned(config.tuned, backbone),
-        resolution=config.resolution or usual_resolution(backbone),
+        resolution=config.resolution or usual_resolution(backbone, size),
         precision=resolve_precision(config.precision, device),
         augmentation=augmentation,
         views=config.views or usual_views(backbone, augmentation.orientations),
     )
-    return replace(decided, tiles=_resolve_tiles(decided, dataset))
+    return replace(decided, tiles=_resolve_tiles(decided, backbone, size))
 
 
 def _resolve_tuned(tuned: Tuned, backbone: Backbone) -> Tuned:
@@ -230,15 +239,17 @@ def _resolve_augmentation(augmentation: Augmentation, dataset: TrainingSet) -> A
     return replace(augmentation, orientations=usual_orientations(height, width))
 
 
-def _resolve_tiles(config: TrainingConfig, dataset: TrainingSet) -> Tiles:
+def _resolve_tiles(config: TrainingConfig, backbone: Backbone, size: Size | None) -> Tiles:
     """`config` is decided but for its tiles. Raises `ValueError` for tiles that do not go with
     quarter turns."""
     assert config.resolution is not None
     turned = config.augmentation.orientations is Orientations.ANY
     tiles = config.tiles
     if tiles is None:
-        size = usual_size(dataset.size_of, len(dataset.keys))
-        return WHOLE if size is None else usual_tiles(size, config.resolution, square=turned)
+        # A backbone of any size takes a larger picture instead, which is as good and simpler.
+        if size is None or backbone.any_size:
+            return WHOLE
+        return usual_tiles(size, config.resolution, square=turned)
     if turned and tiles[0] != tiles[1]:
         raise ValueError(f"{tiles[0]} x {tiles[1]} tiles cannot be turned: take as many of each")
     return tiles
@@ -249,7 +260,11 @@ def usual_views(backbone: Backbone, orientations: Orientations) -> int:
     return orientations.variants if backbone.any_size else 2
 
 
-def usual_resolution(backbone: Backbone) -> int:
-    """The backbone's own, a quarter finer where it takes any size: defects are small."""
-    size = backbone.image_size
-    return size * 5 // 4 if backbone.any_size else size
+def usual_resolution(backbone: Backbone, size: Size | None) -> int:
+    """The backbone's own; where it takes any size a quarter finer, for defects are small, and half
+    as fine again for photos of a `size` that would lose too much."""
+    own = backbone.image_size
+    if not backbone.any_size:
+        return own
+    usual = own * 5 // 4
+    return usual * 3 // 2 if size is not None and max(size) > WORTH_TILES * usual else usual
