@@ -67,5 +67,9 @@ def looking_like(predictor: Predictor, config: TrainingConfig) -> TrainingConfig
     """The configuration with the model's own way to look at photos."""
     card = predictor.card
     return dataclasses.replace(
-        config, mode=card.mode, resolution=card.resolution, precision=card.precision
+        config,
+        mode=card.mode,
+        resolution=card.resolution,
+        tiles=card.tiles,
+        precision=card.precision,
     )

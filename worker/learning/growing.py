@@ -83,7 +83,9 @@ def grow(
     else:
         added = _from_text(model, new)
     head = joined([*aligners_of(model.classifier.head), added.aligner])
-    classifier = Classifier(model.classifier.backbone, head, bf16=model.classifier.bf16)
+    classifier = Classifier(
+        model.classifier.backbone, head, bf16=model.classifier.bf16, grid=model.card.grid
+    )
     card = _card(model.card, new, added, origin, dataset.counts(keys))
     return TrainedModel(classifier.eval(), card, added.doubtful)
 
@@ -93,6 +95,7 @@ def _configuration(card: ModelCard, config: TrainingConfig) -> TrainingConfig:
         config,
         mode=Mode.FROZEN,
         resolution=card.resolution,
+        tiles=card.tiles,
         precision=card.precision,
         augmentation=Augmentation(orientations=card.orientations),
     )

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import Request
@@ -59,5 +59,6 @@ def _new_folder(settings: Settings) -> Path:
 def _sweep(incoming: Path) -> None:
     """Remove what a killed process left behind."""
     for folder in incoming.iterdir():
-        if folder.stat().st_mtime < time.time() - ABANDONED_AFTER_S:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # of a request that has just ended
+            if folder.stat().st_mtime < time.time() - ABANDONED_AFTER_S:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -347,6 +347,8 @@ def test_predictions_are_listed_by_image_and_split(line, client, path):
         "probabilities": {"scratch": 0.25, "dent": 0.75},
         "contexts": [1.0],
         "uncertainty": 0.5,
+        "margin": 0.25,
+        "novelty": None,
     }
     rest = client.get(url, params={"cursor": page["next_cursor"]}).json()
     assert [row["image_id"] for row in rest["items"]] == [str(images[4].id)]
