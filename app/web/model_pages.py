@@ -114,7 +114,8 @@ def context_groups(version: ModelVersion, labels: Sequence[Label]) -> ContextGro
     by_id = {str(label.id): label for label in labels}
     columns = [by_id[label_id] for label_id in version.label_ids]
     groups: dict[str, list[Label]] = {}
-    for label, group in zip(columns, card["assignment"], strict=True):
+    numbered = zip(card["assignment"], columns, strict=True)
+    for group, label in sorted(numbered, key=lambda pair: pair[0]):
         groups.setdefault(mark(group), []).append(label)
     links = [(link["first"], link["second"], link["npmi"]) for link in card.get("links", [])]
     graph = label_graph(card["assignment"], links)
