@@ -72,5 +72,4 @@ KIZU = Method(
     rule=calibrated_class_aware,
     contexts=Contexts.FOUND,
     measures_confidence=True,
-    pairs=True,
 )

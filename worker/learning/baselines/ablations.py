@@ -39,7 +39,8 @@ ABLATIONS = (
     replace(KIZU, name="kizu-global", head=global_aligner),
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
-    replace(KIZU, name="kizu-no-pairs", pairs=False),
+    # An addition: photos side by side help on one pack of real photos and harm on another.
+    replace(KIZU, name="kizu-pairs", pairs=True),
     replace(KIZU, name="kizu-equal-weights", rule=equal_weights),
     replace(KIZU, name="kizu-fixed-thresholds", rule=fixed_thresholds),
 )
