@@ -166,8 +166,8 @@ class Bench:
 
 def warm_up_name(method: Method, config: TrainingConfig) -> str:
     """Methods of one name have the same warm-up."""
-    training = (config.loss, config.epochs, config.lr, config.head_lr)
-    parts = (method.head.__name__, method.contexts, method.pairs, *training)
+    training = (config.loss, config.epochs, config.lr, config.head_lr, config.lambda_pairs)
+    parts = (method.head.__name__, method.contexts, *training)
     return "-".join(["warm", *map(str, parts)])
 
 

@@ -30,7 +30,7 @@ class Constant(torch.nn.Module):
 
 def test_a_weighted_loss_learns_the_plain_odds():
     labels = np.tile(np.array([[1], [0], [0], [0], [0]], dtype=np.int8), (1, 2))
-    config = dataclasses.replace(QUICK, head_lr=0.05, lambda_pairs=0.0)
+    config = dataclasses.replace(QUICK, head_lr=0.05)
     learner = Learner(Constant(2), config, Plan(0, 400, 0, 0), torch.tensor([1.0, 5.0]))
     targets = Answers.human(labels).targets(np.ones((2, 1)))
     features = ImageFeatures(torch.zeros(5, 1, 3), torch.zeros(5, 3))

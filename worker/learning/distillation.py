@@ -69,7 +69,6 @@ def distil(
         views=1,
         tiles=config.tiles or WHOLE,  # light, unless it was asked for
         augmentation=augmentation,
-        lambda_pairs=0.0,
     )
     config = resolve(config, backbone, dataset)
     if config.threads is not None:

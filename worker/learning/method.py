@@ -34,8 +34,7 @@ class Method:
     """`rule` makes the pseudo-labels; without one only human labels are learned.
 
     `measures_confidence` says that the rule, or the outcome, rests on held-out labels: where none
-    are set aside, they are made by cross-fitting. `pairs` says that photos are also learned side by
-    side. `configure` is the method's own part of the
+    are set aside, they are made by cross-fitting. `configure` is the method's own part of the
     configuration, its loss for example. `source` is where it was published.
     """
 
@@ -45,7 +44,6 @@ class Method:
     rule: Rule | None
     contexts: Contexts = Contexts.NONE
     measures_confidence: bool = False
-    pairs: bool = False
     configure: Callable[[TrainingConfig], TrainingConfig] = lambda config: config
 
     def groups(

@@ -73,7 +73,7 @@ class TrainingConfig:
     loss: Loss = Loss.BCE
     lambda_unlabeled: float = 1.0
     lambda_context: float = 0.5
-    lambda_pairs: float = 0.5  # photos side by side (pairs.py)
+    lambda_pairs: float = 0.0  # photos side by side (pairs.py)
     n_contexts: int | None = None  # None: found from the labels
     context_prior: PriorGroups | None = None  # another project's groups, while labels are few
     folds: int = 2

@@ -150,8 +150,6 @@ class Training:
         self.contexts = method.groups(dataset.labels[self.labeled], keys, config)
         if not self.contexts.active:
             self.config = dataclasses.replace(self.config, lambda_context=0.0)
-        if not method.pairs:
-            self.config = dataclasses.replace(self.config, lambda_pairs=0.0)
         self.membership = self.contexts.membership()
         self.text = text_features(self.specs, backbone)
         self.fingerprint = self._fingerprint()

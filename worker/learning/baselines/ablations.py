@@ -40,7 +40,7 @@ ABLATIONS = (
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
     # An addition: photos side by side help on one pack of real photos and harm on another.
-    replace(KIZU, name="kizu-pairs", pairs=True),
+    replace(KIZU, name="kizu-pairs", configure=lambda config: replace(config, lambda_pairs=0.5)),
     replace(KIZU, name="kizu-equal-weights", rule=equal_weights),
     replace(KIZU, name="kizu-fixed-thresholds", rule=fixed_thresholds),
 )
