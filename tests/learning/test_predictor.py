@@ -66,3 +66,14 @@ def test_what_groups_say_comes_back_from_the_card(model, tmp_path):
     loaded = Predictor.load(tmp_path, backbone=backbone(seed=7)).look(PHOTOS).logits
     expected = own + 0.5 * np.stack([own[:, 1], own[:, 0], 0 * own[:, 2]], axis=1)
     assert np.allclose(loaded, expected, atol=1e-4)
+
+
+def test_predictions_are_what_was_measured_in_bfloat16_too():
+    """Prediction keeps the tokens of one view for maps; evaluation hands pixels to the model."""
+    model = backbone()
+    head = Aligner(torch.randn(len(SPECS), model.embed_dim), 1)
+    classifier = Classifier(model, head, bf16=True).eval()
+    pixels = torch.rand(2, 3, 48, 48)
+    with torch.inference_mode():
+        features = classifier.encode(pixels)
+        assert torch.equal(classifier(features).logits, classifier(pixels).logits)

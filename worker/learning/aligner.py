@@ -152,16 +152,18 @@ class Classifier(nn.Module):
     def forward(self, inputs: Tensor | ImageFeatures) -> Alignment:
         """Pixels (B, 3, H, W) in 0..1, or features already computed by the backbone."""
         if isinstance(inputs, Tensor):
-            inputs = self.encode(inputs).at_precision(bf16=False)
+            inputs = self.encode(inputs)
         alignment: Alignment = self.head(inputs)
         return alignment
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
+        """Features in full precision, for heads: cosines times 20 need more than bfloat16 has."""
         device = self.head.text.device
         # Convolutions are a third quicker on processors with channels last.
         pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            return encode_views(self.backbone.encode_image, pixels, self.grid)
+            features = encode_views(self.backbone.encode_image, pixels, self.grid)
+        return features.at_precision(bf16=False)
 
 
 @torch.no_grad()

@@ -289,7 +289,7 @@ class Learner:
         if isinstance(batch, ImageFeatures):
             return batch
         assert isinstance(self.student, Classifier)
-        return self.student.encode(batch).at_precision(bf16=False)
+        return self.student.encode(batch)
 
     def _set_learning_rate(self) -> None:
         share = learning_rate_share(self.step, self.plan)
