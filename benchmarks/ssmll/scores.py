@@ -132,7 +132,8 @@ def bins(probabilities: Scores, labels: NDArray[np.int8]) -> list[list[float]]:
     count, confidence, positives = reliability(probabilities[known], labels[known] == 1, BINS)
     full = count > 0
     each = (count[full], confidence[full] / count[full], positives[full] / count[full])
-    return np.stack(each, axis=1).tolist()  # type: ignore[no-any-return]
+    rows: list[list[float]] = np.stack(each, axis=1).tolist()
+    return rows
 
 
 def rounded(value: Any) -> Any:
