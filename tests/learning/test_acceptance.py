@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from mapie.risk_control import BinaryClassificationController
 
-from worker.learning.acceptance import error_upper_bound, fewest_trials, promise
+from worker.learning.acceptance import GRID, error_upper_bound, fewest_trials, promise
 
 
 def answers(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +66,25 @@ def test_scores_that_lie_are_not_trusted():
 def test_a_promise_is_about_an_answer():
     with pytest.raises(ValueError, match="present or absent"):
         promise(np.zeros(1), np.zeros(1, np.int8), value=-1, alpha=0.05, delta=0.05)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("seed", range(6))
+def test_mapie_promises_the_same(value, seed):
+    """Its p-values (Hoeffding-Bentkus) are a little wider than exact ones: at most a step apart."""
+    alpha, delta = 0.05, 0.05
+    chance, labels = answers(1500, np.random.default_rng(seed))
+    ours = promise(chance, labels, value=value, alpha=alpha, delta=delta)
+    sure = chance if value else 1 - chance
+    enough = [t for t in GRID if (sure >= t).sum() >= fewest_trials(alpha, delta)]
+    oracle = BinaryClassificationController(
+        lambda x: np.stack([1 - x, x], axis=1),
+        "precision",
+        target_level=1 - alpha,
+        confidence_level=1 - delta,
+        list_predict_params=np.array(enough),
+        fwer_method="fixed_sequence",
+    ).calibrate(sure, (labels == value).astype(int))
+    assert ours is not None
+    steps_wider = enough.index(ours.threshold) - enough.index(oracle.valid_predict_params.min())
+    assert 0 <= steps_wider <= 1
