@@ -74,7 +74,7 @@ class TestWithWorker:
 def test_an_import_killed_with_kill_9_goes_on_and_doubles_nothing(
     client, project, send, start_worker, monkeypatch, session
 ):
-    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "2")
+    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "6")
     monkeypatch.setenv("KIZU_SWEEP_SECONDS", "1")
     rows = [
         ("file", "split", "labels"),

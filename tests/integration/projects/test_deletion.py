@@ -318,7 +318,7 @@ def test_nobody_else_deletes_statements(client, add_project, upload, sessions, s
 def test_a_killed_worker_leaves_a_purge_that_ends_once(
     client, add_project, upload, sessions, store, settings, start_worker, monkeypatch
 ):
-    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "2")
+    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "6")
     monkeypatch.setenv("KIZU_SWEEP_SECONDS", "1")
     project = add_project("boards")
     with sessions.begin() as session:

@@ -124,7 +124,7 @@ def test_labels_archived_meanwhile_end_the_job_in_a_sentence(factory):
 
 @pytest.mark.timeout(900)
 def test_a_killed_growth_goes_on(factory, session, start_worker, monkeypatch):
-    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "2")
+    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "6")
     add_dark(factory, annotated=3)
     worker = start_worker("train")
     job_id = factory.post("trainings", NEW | {"epochs": 1000}).json()["id"]

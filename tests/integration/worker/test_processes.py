@@ -25,7 +25,8 @@ QUEUE_OF = {JobKind.EXPORT: "cpu", JobKind.TRAIN: "train"}
 @pytest.fixture
 def start(settings, change_settings, tmp_path) -> Iterator[Start]:
     """A function that starts a worker with the toy tasks, or `beat`."""
-    change_settings(job_lease_seconds=2, sweep_seconds=1)
+    # Long enough for a busy machine: a worker that cannot renew its lease in time loses its job.
+    change_settings(job_lease_seconds=6, sweep_seconds=1)
     started: list[subprocess.Popen] = []
 
     def start_one(queue: str) -> subprocess.Popen:

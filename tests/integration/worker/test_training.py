@@ -29,7 +29,7 @@ GOOD, BRIGHT, DARK = (), ("bright",), ("dark",)
 @pytest.fixture
 def quick_leases(monkeypatch):
     """Workers started from here are taken over two seconds after their death."""
-    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "2")
+    monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "6")
 
 
 @dataclass
