@@ -88,7 +88,7 @@ class Bench:
             ledger.peak_mb,
             tensors["answers.values"].numpy(),
             self.dataset.rows(Split.UNLABELED),
-            training.folds[training.views] if training.folds else None,
+            training.committee.evidence(training.views) if training.committee.members else None,
         )
 
     def forget(self, method: Method, tuned: Mapping[str, Any]) -> None:

@@ -68,6 +68,7 @@ def test_a_label_nobody_marked_present_gets_no_pseudo_labels():
             config=CONFIG,
             labeled=lambda: held_out,
             held_out=lambda: held_out,
+            committee=lambda: np.empty((0, 50, 3)),
             spread=lambda: np.zeros((50, 3)),
         )
     )

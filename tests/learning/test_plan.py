@@ -1,5 +1,7 @@
 """How many steps of what, and that a time budget is kept."""
 
+import dataclasses
+
 import pytest
 
 from worker.learning.plan import (
@@ -16,32 +18,52 @@ CONFIG, COST = TrainingConfig(), Cost(train=0.01, look=0.002)
 
 
 def test_few_photos_still_get_enough_steps():
-    few = make_plan(CONFIG, labeled=20, unlabeled=0, cross_fit=True)
-    many = make_plan(CONFIG, labeled=20_000, unlabeled=0, cross_fit=False)
+    few = make_plan(CONFIG, labeled=20, unlabeled=0, committees=1)
+    many = make_plan(CONFIG, labeled=20_000, unlabeled=0, committees=0)
     assert few.warm_up_steps >= 600
     assert many.warm_up_steps <= 2_500
     assert few.fold_steps > 0 == many.fold_steps
 
 
 def test_without_unlabeled_photos_there_are_no_rounds():
-    assert make_plan(CONFIG, labeled=100, unlabeled=0, cross_fit=False).rounds == 0
+    assert make_plan(CONFIG, labeled=100, unlabeled=0, committees=0).rounds == 0
 
 
 def test_epochs_decide_when_they_are_given():
     config = TrainingConfig(epochs=3, batch_labeled=10)
-    assert make_plan(config, labeled=100, unlabeled=0, cross_fit=False).warm_up_steps == 30
+    assert make_plan(config, labeled=100, unlabeled=0, committees=0).warm_up_steps == 30
 
 
-@pytest.mark.parametrize("seconds", [60, 100, 200])
+def budget(seconds):
+    return dataclasses.replace(CONFIG, time_budget_seconds=seconds)
+
+
+@pytest.mark.parametrize("seconds", [60, 100, 180])
 def test_a_plan_fits_its_time(seconds):
-    plan = make_plan(CONFIG, labeled=400, unlabeled=4000, cross_fit=True)
-    short = fit_plan(plan, COST, CONFIG, seconds)
+    plan = make_plan(CONFIG, labeled=400, unlabeled=4000, committees=1)
+    short = fit_plan(plan, COST, budget(seconds), needed=1)
     assert plan_seconds(plan, COST, CONFIG) > seconds >= plan_seconds(short, COST, CONFIG)
+    assert short.fold_steps > 0
 
 
 def test_a_plan_that_fits_stays():
-    plan = make_plan(CONFIG, labeled=50, unlabeled=10, cross_fit=False)
-    assert fit_plan(plan, COST, CONFIG, 1e6) == plan
+    plan = make_plan(CONFIG, labeled=50, unlabeled=10, committees=2)
+    assert fit_plan(plan, COST, budget(1e6), needed=0) == plan
+
+
+def test_what_only_chooses_is_given_up_first():
+    plan = make_plan(CONFIG, labeled=400, unlabeled=4000, committees=2)
+    seconds = plan_seconds(plan, COST, CONFIG)
+    alone = fit_plan(plan, COST, budget(0.99 * seconds), needed=0)
+    assert (alone.committees, alone.fold_steps) == (0, 0)
+    assert alone.steps == plan.steps
+    needed = fit_plan(plan, COST, budget(0.99 * seconds), needed=1)
+    assert (needed.committees, needed.fold_steps) == (1, plan.fold_steps)
+
+
+@pytest.mark.parametrize(("unlabeled", "rounds"), [(100, 10), (1300, 10), (4000, 3), (10**6, 3)])
+def test_few_unlabeled_photos_are_gone_over_more_often(unlabeled, rounds):
+    assert make_plan(CONFIG, labeled=50, unlabeled=unlabeled, committees=0).rounds == rounds
 
 
 def test_the_learning_rate_rises_falls_and_starts_again():
@@ -49,5 +71,5 @@ def test_the_learning_rate_rises_falls_and_starts_again():
     share = [learning_rate_share(step, plan) for step in range(plan.steps)]
     assert max(share) == pytest.approx(1.0, abs=0.01)
     assert share[0] < 0.1 > share[99]
-    assert max(share[100:]) == pytest.approx(0.5, abs=0.01)
+    assert max(share[100:]) == pytest.approx(1.0, abs=0.01)
     assert share[-1] < 0.02

@@ -19,6 +19,7 @@ from worker.learning.rendering import (
     render_pack,
     render_planted_pack,
     render_surface,
+    staging,
 )
 from worker.learning.rendering.boards import BOARD_KINDS, artwork, spoil
 from worker.learning.rendering.captions import caption, hard_negative, prompt
@@ -26,9 +27,8 @@ from worker.learning.rendering.surface_defects import PAINTERS
 from worker.learning.rendering.surfaces import MATERIALS
 
 
-@pytest.mark.parametrize("boards", [0.0, 1.0])
-def test_a_seed_is_a_picture(boards):
-    mixture = Mixture(boards=boards)
+@pytest.mark.parametrize("mixture", [Mixture(boards=0), Mixture(boards=0, staged=1), Mixture(1.0)])
+def test_a_seed_is_a_picture(mixture):
     for seed in range(5):
         first, again = (render(np.random.default_rng(seed), 96, mixture) for _ in range(2))
         assert np.array_equal(first.pixels, again.pixels)
@@ -127,6 +127,20 @@ def test_a_pack_has_the_layout_that_kizu_imports(tmp_path):
         assert one.read_bytes() == other.read_bytes()
         with Image.open(one) as photo:
             assert photo.size == (256, 256)
+
+
+@pytest.mark.parametrize("stage", [staging.as_part, staging.in_depth])
+def test_a_staged_surface_leaves_room_and_takes_its_defects_along(stage):
+    """A white surface that is defective everywhere: what is white is what the mask says."""
+    white, everywhere = np.ones((96, 96, 3), np.float32), np.ones((96, 96), np.float32)
+    further = {staging.as_part: [np.zeros_like(white)], staging.in_depth: []}[stage]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scene, masks = stage(rng, white, {"stain": everywhere}, *further)
+        inside = masks["stain"] > 0.99
+        assert 0.1 < inside.mean() < 0.95
+        assert (scene[inside] > 0.98).all()
+        assert (scene[masks["stain"] < 0.01] < 0.98).any(axis=-1).mean() > 0.9
 
 
 def test_held_out_kinds_can_be_asked_for():

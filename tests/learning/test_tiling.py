@@ -117,11 +117,12 @@ def test_the_grid_is_decided_from_the_photos():
     assert resolve(config, tower, large_set(4, 420, 620)).tiles == (2, 3)
 
 
-def test_a_backbone_of_any_size_takes_a_larger_picture_instead_of_tiles():
+@pytest.mark.parametrize(("side", "resolution"), [(90, 160), (200, 192), (256, 240), (640, 240)])
+def test_a_backbone_of_any_size_is_as_fine_as_its_photos_within_bounds(side, resolution):
+    """It takes a larger picture instead of tiles."""
     config = dataclasses.replace(TILED, tiles=None, resolution=None)
-    small, large = (resolve(config, backbone(), large_set(1, side, side)) for side in (320, 640))
-    assert (small.resolution, small.tiles) == (160, (1, 1))
-    assert (large.resolution, large.tiles) == (240, (1, 1))
+    resolved = resolve(config, backbone(), large_set(1, side, side))
+    assert (resolved.resolution, resolved.tiles) == (resolution, (1, 1))
 
 
 def test_an_overview_and_tiles_come_photo_by_photo():

@@ -148,7 +148,21 @@ def _blur_some(pixels: Tensor, draws: Draws) -> Tensor:
 
 def _add_noise(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
     strength = _uniform(pixels, 0, how.noise, draws)
-    return pixels + strength * _drawn(torch.randn, draws, *pixels.shape).to(pixels.device)
+    return pixels + strength * _drawn(_noise_on(pixels.device), draws, *pixels.shape)
+
+
+def _noise_on(device: torch.device) -> Callable[..., Tensor]:
+    """White noise, drawn where it is used: a number for each pixel is much to carry over."""
+
+    def noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        if device.type != "cuda":
+            return torch.randn(shape, generator=generator).to(device)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        return torch.randn(
+            shape, generator=torch.Generator(device).manual_seed(seed), device=device
+        )
+
+    return noise
 
 
 def _cut_out(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:

@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.learning import checkpoint, losses
-from worker.learning.aligner import Alignment, Classifier
+from worker.learning.adapters import tunable
+from worker.learning.aligner import Alignment, Classifier, Head
 from worker.learning.augment import Orientations, View, plain_views
-from worker.learning.backbone import ImageFeatures
+from worker.learning.backbone import Backbone, ImageFeatures
 from worker.learning.contexts import context_targets
 from worker.learning.draws import chunks
 from worker.learning.inputs import Inputs, taken
 from worker.learning.pairs import paired_features, paired_targets, partners
-from worker.learning.plan import Plan, TrainingConfig, learning_rate_share
+from worker.learning.plan import Mode, Plan, Precision, TrainingConfig, learning_rate_share
 from worker.learning.processes import Processes
 from worker.learning.thresholds import PseudoLabels
 
@@ -81,6 +82,7 @@ class Answers:
 
     def targets(self, membership: Scores) -> Targets:
         """What to learn, with groups (K, C).
+
 
         One present label makes its group active, whatever is known of the others, so the group is
         as sure as the surest of them; one that is not active is as sure as its labels on average.
@@ -211,6 +213,19 @@ def _stack(parts: list[Tensor]) -> Scores:
     return torch.cat(parts).double().cpu().numpy()
 
 
+def trainable(backbone: Backbone, head: Head, config: TrainingConfig) -> Classifier:
+    """A classifier whose backbone stays as it is, or is a copy to be tuned as configured."""
+    device = next(backbone.parameters()).device
+    if config.mode is Mode.TUNE:
+        backbone = tunable(
+            backbone, config.adapters, gradient_checkpointing=config.gradient_checkpointing
+        )
+    classifier = Classifier(
+        backbone, head, bf16=config.precision is Precision.BF16, grid=config.grid
+    )
+    return classifier.to(device).to(memory_format=torch.channels_last)
+
+
 class Learner:
     """Trains `model` in place; `teacher` is the average that predicts."""
 
@@ -241,7 +256,7 @@ class Learner:
         self._set_learning_rate()
         features, targets = self._encode(batch), targets.to(self.device)
         loss = self._loss(self.student(features), targets, n_labeled)
-        if self.config.lambda_pairs > 0:
+        if self.config.lambda_pairs:
             loss = loss + self.config.lambda_pairs * self._pair_loss(features, targets, n_labeled)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -300,12 +315,7 @@ class Learner:
     def _average(self) -> None:
         """The teacher follows the student; at first closely, so that it forgets the start."""
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        student = self._state(self.student)
-        for name, average in self._state(self.teacher).items():
-            if average.is_floating_point():
-                average.lerp_(student[name], 1 - decay)
-            else:
-                average.copy_(student[name])
+        follow(self._state(self.teacher), self._state(self.student), 1 - decay)
 
     def save(self, path: Path, answers: Answers, fingerprint: str) -> None:
         """Everything that `load` needs to go on as if nothing had happened."""
@@ -337,6 +347,16 @@ class Learner:
         """Weights and buffers of the student or the teacher, without what stays frozen."""
         state = model.state_dict()
         return {name: state[name] for name in self._trained}
+
+
+def follow(average: dict[str, Tensor], student: dict[str, Tensor], share: float) -> None:
+    """Move a moving average towards the student, in place; what only counts is copied."""
+    moving = [name for name, value in average.items() if value.is_floating_point()]
+    torch._foreach_lerp_(
+        [average[name] for name in moving], [student[name] for name in moving], share
+    )
+    for name in average.keys() - moving:
+        average[name].copy_(student[name])
 
 
 def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ and the same loop, are in `baselines/`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -70,4 +70,5 @@ KIZU = Method(
     rule=calibrated_class_aware,
     contexts=Contexts.FOUND,
     measures_confidence=True,
+    configure=lambda config: replace(config, lambda_pairs=None),
 )

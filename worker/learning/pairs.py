@@ -11,6 +11,8 @@ from torch import Tensor
 
 from worker.learning.backbone import ImageFeatures
 
+USUAL_WEIGHT = 0.5
+
 
 def partners(n_labeled: int, n: int) -> tuple[Tensor, Tensor, int]:
     """Positions of the first and of the second photo of each pair, and how many are labelled.

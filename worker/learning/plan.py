@@ -20,7 +20,6 @@ from worker.learning.dataset import TrainingSet
 from worker.learning.losses import Loss
 from worker.learning.tiling import (
     WHOLE,
-    WORTH_TILES,
     Grid,
     Size,
     Tiles,
@@ -73,7 +72,7 @@ class TrainingConfig:
     loss: Loss = Loss.BCE
     lambda_unlabeled: float = 1.0
     lambda_context: float = 0.5
-    lambda_pairs: float = 0.0  # photos side by side (pairs.py)
+    lambda_pairs: float | None = 0.0  # photos side by side (pairs.py); None: if it helps
     n_contexts: int | None = None  # None: found from the labels
     context_prior: PriorGroups | None = None  # another project's groups, while labels are few
     folds: int = 2
@@ -102,12 +101,16 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """Optimizer steps of each stage; `rounds` are of `round_steps` each."""
+    """Optimizer steps of each stage; `rounds` are of `round_steps` each.
+
+    Part models train for `fold_steps`, one for each fold, and that for each of the `committees`.
+    """
 
     fold_steps: int
     warm_up_steps: int
     rounds: int
     round_steps: int
+    committees: int = 0
 
     @property
     def steps(self) -> int:
@@ -125,9 +128,12 @@ class Cost:
 FEWEST_STEPS, MOST_STEPS = 600, 2500
 USUAL_EPOCHS = 60
 MOST_ROUND_STEPS = 400
+# Rounds of few photos are short: more of them, until the student has had time to learn.
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 10
+STEP = 16  # pixels between resolutions, so that tokens fit whole
 
 
-def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, cross_fit: bool) -> Plan:
+def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, committees: int) -> Plan:
     """The plan of a training without a time budget.
 
     Few labelled photos are seen more often, many less often, so that the number of steps stays
@@ -136,14 +142,20 @@ def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, cross_fit
     a_pass = math.ceil(labeled / config.batch_labeled)
     usual = min(max(USUAL_EPOCHS * a_pass, FEWEST_STEPS), MOST_STEPS)
     warm_up = usual if config.epochs is None else config.epochs * a_pass
-    rounds = 3 if config.rounds is None else config.rounds
     round_steps = min(math.ceil(unlabeled / config.batch_unlabeled), MOST_ROUND_STEPS)
     return Plan(
-        fold_steps=math.ceil(warm_up / 3) if cross_fit else 0,
+        fold_steps=math.ceil(warm_up / 3) if committees else 0,
         warm_up_steps=warm_up,
-        rounds=rounds if unlabeled else 0,
-        round_steps=round_steps if unlabeled else 0,
+        rounds=_rounds(config, round_steps) if unlabeled else 0,
+        round_steps=round_steps,
+        committees=committees,
     )
+
+
+def _rounds(config: TrainingConfig, round_steps: int) -> int:
+    if config.rounds is not None:
+        return config.rounds
+    return min(max(round(MOST_ROUND_STEPS / round_steps), FEWEST_ROUNDS), MOST_ROUNDS)
 
 
 def kept_plan(path: Path, fingerprint: str, make: Callable[[], Plan]) -> Plan:
@@ -159,17 +171,28 @@ def kept_plan(path: Path, fingerprint: str, make: Callable[[], Plan]) -> Plan:
 
 def plan_seconds(plan: Plan, cost: Cost, config: TrainingConfig) -> float:
     """What a plan will take, pseudo-labelling included."""
-    labeled_steps = plan.fold_steps * config.folds + plan.steps
-    unlabeled_views = plan.rounds * plan.round_steps * config.batch_unlabeled
-    looks = unlabeled_views * config.teacher_views
-    return (labeled_steps * config.batch_labeled + unlabeled_views) * cost.train + looks * cost.look
+    folds = config.folds * plan.committees
+    labeled_steps = plan.fold_steps * folds + plan.steps
+    a_round = plan.round_steps * config.batch_unlabeled
+    # The teacher looks in every round; part models, of one committee, look once.
+    looks = a_round * (plan.rounds + (config.folds if folds else 0)) * config.teacher_views
+    learned = labeled_steps * config.batch_labeled + plan.rounds * a_round
+    return learned * cost.train + looks * cost.look
 
 
-def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, seconds: float) -> Plan:
-    """The plan, every stage shortened by the same share where it would take longer."""
-    share = seconds / max(plan_seconds(plan, cost, config), 1e-9)
-    if share >= 1:
+def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, *, needed: int) -> Plan:
+    """The plan within the configuration's time budget.
+
+    Where it would take longer, only the `needed` committees remain, and then every stage is
+    shortened by the same share.
+    """
+    assert config.time_budget_seconds is not None
+    if plan_seconds(plan, cost, config) <= config.time_budget_seconds:
         return plan
+    plan = replace(
+        plan, committees=min(needed, plan.committees), fold_steps=plan.fold_steps if needed else 0
+    )
+    share = min(config.time_budget_seconds / plan_seconds(plan, cost, config), 1.0)
 
     def shorten(steps: int) -> int:
         return max(int(steps * share), min(steps, 10))
@@ -186,11 +209,11 @@ def learning_rate_share(step: int, plan: Plan) -> float:
     """The learning rate of a step as a share of its peak.
 
     A cosine for the warm-up, so that the first pseudo-labels come from a settled teacher, and
-    one at half the height for the rest.
+    another for the rest.
     """
     if step < plan.warm_up_steps:
         return _cosine(step / plan.warm_up_steps)
-    return 0.5 * _cosine((step - plan.warm_up_steps) / max(plan.rounds * plan.round_steps, 1))
+    return _cosine((step - plan.warm_up_steps) / max(plan.rounds * plan.round_steps, 1))
 
 
 def _cosine(done: float, rise: float = 0.1) -> float:
@@ -261,10 +284,14 @@ def usual_views(backbone: Backbone, orientations: Orientations) -> int:
 
 
 def usual_resolution(backbone: Backbone, size: Size | None) -> int:
-    """The backbone's own; where it takes any size a quarter finer, for defects are small, and half
-    as fine again for photos of a `size` that would lose too much."""
+    """The backbone's own; where it takes any size, as fine as the photos are, within bounds.
+
+    Defects are small: from 1.25 to 1.875 times the backbone's own each pixel pays
+    (benchmarks/RESULTS.md), and what a pixel costs bounds it there.
+    """
     own = backbone.image_size
     if not backbone.any_size:
         return own
-    usual = own * 5 // 4
-    return usual * 3 // 2 if size is not None and max(size) > WORTH_TILES * usual else usual
+    least, most = own * 5 // 4, own * 15 // 8
+    fine = max(size) // STEP * STEP if size is not None else least
+    return min(max(fine, least), most)

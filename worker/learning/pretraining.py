@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from worker.learning import checkpoint
 from worker.learning.aligner import ALIGNMENT_SCALE, ATTENTION_SCALE, PRIOR_LOGIT
 from worker.learning.backbone import Backbone, ImageFeatures, untrained
+from worker.learning.learner import follow
 from worker.learning.plan import Precision, resolve_precision
 from worker.learning.rendering import KINDS, Mixture, render
 from worker.learning.rendering.captions import hard_negative, prompt
@@ -38,8 +39,12 @@ FOCUS = 2.0  # focal loss (Lin et al., 2017): nearly every token is clean
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """One run. With `minutes` the schedule follows the clock, and a rerun differs in its bits."""
+    """One run, from random weights or from those of the file `start`.
 
+    With `minutes` the schedule follows the clock, and a rerun differs in its bits.
+    """
+
+    start: Path | None = None
     steps: int = 4000
     minutes: float | None = None
     seed: int = 0
@@ -54,6 +59,7 @@ class PretrainingConfig:
     ema_decay: float = 0.998
     severity: float = 1.9  # where the curriculum begins; it ends at 1
     boards: float = 0.6
+    staged: float = 0.35  # surfaces that are parts before something else, or lie in depth
     caption_weight: float = 0.5
     threads: int = 2
     renderers: int = 1  # processes that draw while one trains
@@ -83,7 +89,7 @@ def make_shard(config: PretrainingConfig, step: int, progress: float) -> Shard:
     rng = np.random.default_rng((config.seed, step))
     ease = max(0.0, 1 - 2 * progress)  # the second half is as hard as it gets
     severity = 1 + (config.severity - 1) * ease
-    mixture = Mixture(boards=config.boards, severity=severity, most_defects=6)
+    mixture = Mixture(config.boards, config.staged, severity, most_defects=6)
     renders = [render(rng, config.size, mixture) for _ in range(config.shard)]
     return Shard(
         np.stack([one.pixels for one in renders]),
@@ -185,8 +191,8 @@ class Pretraining:
     def __init__(self, config: PretrainingConfig) -> None:
         self.config = config
         self.device = torch.device(config.device)
-        self.student = untrained(seed=config.seed).to(self.device).train()
-        self.average = untrained(seed=config.seed).to(self.device).requires_grad_(False)
+        self.student = self._beginner().train()
+        self.average = self._beginner().requires_grad_(False)
         visual, text = self._parameters()
         self.optimizer = torch.optim.AdamW(
             [{"params": visual, "peak": config.lr}, {"params": text, "peak": config.text_lr}],
@@ -196,14 +202,21 @@ class Pretraining:
         self.bf16 = resolve_precision(Precision.AUTO, self.device) is Precision.BF16
         self.steps_done, self.seconds = 0, 0.0
 
+    def _beginner(self) -> Backbone:
+        backbone = untrained(seed=self.config.seed)
+        if self.config.start is not None:
+            tensors, _ = checkpoint.load(self.config.start)
+            backbone.model.load_state_dict(tensors)
+        return backbone.to(self.device)
+
     def _parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         named = dict(self.student.named_parameters())
         visual = [p for name, p in named.items() if name.startswith("model.visual.")]
         text = [p for name, p in named.items() if not name.startswith("model.visual.")]
         return visual, text
 
-    def step(self, shards: list[Shard], progress: float) -> dict[str, float]:
-        """One optimizer step; returns the parts of the loss."""
+    def step(self, shards: list[Shard], progress: float) -> dict[str, Tensor]:
+        """One optimizer step; returns the parts of the loss, which a GPU may still compute."""
         rng = np.random.default_rng((self.config.seed, self.steps_done, 2))
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * learning_rate_share(progress, self.steps_done)
@@ -215,7 +228,7 @@ class Pretraining:
         self.optimizer.step()
         self._follow()
         self.steps_done += 1
-        return {name: round(loss.item(), 4) for name, loss in losses.items()}
+        return {name: loss.detach() for name, loss in losses.items()}
 
     def _losses(self, shards: list[Shard], rng: np.random.Generator) -> dict[str, Tensor]:
         pixels = np.concatenate([shard.pixels for shard in shards])
@@ -257,12 +270,7 @@ class Pretraining:
     @torch.no_grad()
     def _follow(self) -> None:
         decay = min(self.config.ema_decay, (1 + self.steps_done) / (10 + self.steps_done))
-        student = self.student.state_dict()
-        for name, average in self.average.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(student[name], 1 - decay)
-            else:
-                average.copy_(student[name])
+        follow(self.average.state_dict(), self.student.state_dict(), 1 - decay)
 
     def save(self, folder: Path) -> None:
         """`checkpoint.safetensors` to go on from, `model.safetensors` (fp16) to use."""
@@ -343,10 +351,13 @@ def _run(training: Pretraining, renderer: Renderer, folder: Path) -> Iterator[di
                 "step": training.steps_done,
                 "seconds": round(training.seconds, 1),
                 "progress": round(progress, 4),
-                **figures,
+                **{name: round(loss.item(), 4) for name, loss in figures.items()},
             }
         if training.steps_done % config.save_every == 0:
             training.save(folder)
+
+
+OPTIONAL: dict[str, type] = {"start": Path, "minutes": float}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -359,13 +370,12 @@ def main(arguments: list[str] | None = None) -> None:
         default=Path(".cache/pretraining"),
         help="folder of checkpoint, weights and log; an old run there goes on",
     )
-    parser.add_argument("--steps", type=int, default=PretrainingConfig.steps)
-    parser.add_argument("--minutes", type=float, help="stop by the clock instead of after steps")
-    parser.add_argument("--threads", type=int, default=PretrainingConfig.threads)
-    parser.add_argument("--renderers", type=int, default=PretrainingConfig.renderers)
-    parser.add_argument("--shard", type=int, default=PretrainingConfig.shard)
-    parser.add_argument("--device", default=PretrainingConfig.device, help="cpu or cuda")
-    parser.add_argument("--seed", type=int, default=PretrainingConfig.seed)
+    for field in fields(PretrainingConfig):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=OPTIONAL.get(field.name, type(field.default)),
+            default=field.default,
+        )
     given = vars(parser.parse_args(arguments))
     folder = given.pop("out")
     pretrain(PretrainingConfig(**given), folder)

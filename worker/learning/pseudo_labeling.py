@@ -30,8 +30,9 @@ class Round:
     """What a rule may know. `logits` (N, K) are the teacher's, of the photos to be labelled.
 
     `labeled` are its scores of the photos it trains on, `held_out` those of labelled photos that
-    the scoring model never saw (None where nothing was held out), `spread` the standard deviation
-    (N, K) of its probabilities when parts of its features are dropped. All three cost time.
+    the scoring model never saw (None where nothing was held out), `committee` (M, N, K) what part
+    models say of the photos to be labelled, `spread` the standard deviation (N, K) of the teacher's
+    probabilities when parts of its features are dropped. All of these cost time.
     """
 
     logits: Scores
@@ -39,6 +40,7 @@ class Round:
     config: TrainingConfig
     labeled: Callable[[], Evidence]
     held_out: Callable[[], Evidence | None]
+    committee: Callable[[], Scores]
     spread: Callable[[], Scores]
 
     @property
@@ -53,15 +55,17 @@ Rule = Callable[[Round], PseudoLabels]
 def calibrated_class_aware(known: Round) -> PseudoLabels:
     """Kizu's rule: class-aware thresholds, each answer weighted by its chance of being right.
 
-    The chance is a calibrated probability, measured on held-out labels (posterior correctness as
-    in DiCaP, AAAI 2026, by calibration instead of bins); the thresholds are CAP's.
+    The score is the mean of the teacher's and the part models'. The chance is a calibrated
+    probability, measured on held-out labels (posterior correctness as in DiCaP, AAAI 2026, by
+    calibration instead of bins); the thresholds are CAP's.
     """
+    logits = np.concatenate([known.logits[None], known.committee()]).mean(axis=0)
     evidence = known.held_out()
     if evidence is None:
-        calibration = Calibration.identity(known.logits.shape[1])
+        calibration = Calibration.identity(logits.shape[1])
     else:
         calibration = Calibration.fit(evidence.logits, evidence.labels)
-    probabilities = calibration(known.logits)
+    probabilities = calibration(logits)
     thresholds = class_aware_thresholds(
         probabilities,
         class_prior(known.labels),

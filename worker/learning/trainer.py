@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from worker.learning.adapters import tunable
 from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard, plain
+from worker.learning.committee import Committee, Votes
 from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
@@ -38,14 +38,15 @@ from worker.learning.learner import (
     look,
     shared_look,
     spread,
+    trainable,
 )
 from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
+from worker.learning.pairs import USUAL_WEIGHT
 from worker.learning.plan import (
     Cost,
     Mode,
     Plan,
-    Precision,
     TrainingConfig,
     fit_plan,
     kept_plan,
@@ -141,11 +142,8 @@ class Training:
             dataset.rows(Split.VALIDATION), derive(config.seed, "promises")
         )
         self.unlabeled = dataset.rows(Split.UNLABELED)
-        self.cross_fitted = (
-            method.measures_confidence
-            and len(self.validation) < ENOUGH_VALIDATION
-            and len(self.labeled) >= 4
-        )
+        self.can_cross_fit = method.measures_confidence and len(self.labeled) >= 4
+        self.cross_fitted = self.can_cross_fit and len(self.validation) < ENOUGH_VALIDATION
         keys = [label.key for label in self.specs]
         self.contexts = method.groups(dataset.labels[self.labeled], keys, config)
         if not self.contexts.active:
@@ -160,8 +158,9 @@ class Training:
         self.cost = self._measure_cost()
         self.plan = self._plan()
         self.meter.expect(plan_seconds(self.plan, self.cost, self.config))
-        self.folds = self._cross_fit() if self.cross_fitted else None
-        learner = self._fit("main", self.labeled, self.plan)
+        self.committee = self._convene() if self.plan.committees else Committee.nobody()
+        self.votes = Votes(self.committee.members, self._teacher_logits, self.dataset.labels.shape)
+        learner = self._fit("main", self.labeled, self.plan, self.config)
         self.meter.enter(Stage.EVALUATE)
         model = self._finish(learner)
         self.meter.report(1.0)
@@ -181,32 +180,21 @@ class Training:
         )
 
     def _new_classifier(self) -> Classifier:
-        config, backbone = self.config, self.backbone
-        if self.tune:
-            backbone = tunable(
-                backbone,
-                config.adapters,
-                gradient_checkpointing=config.gradient_checkpointing,
-            )
-        classifier = Classifier(
-            backbone,
-            self.method.head(self.text, self.contexts.count, self.dataset.labels[self.labeled]),
-            bf16=config.precision is Precision.BF16,
-            grid=config.grid,
-        )
-        return classifier.to(self.device).to(memory_format=torch.channels_last)
+        labels = self.dataset.labels[self.labeled]
+        head = self.method.head(self.text, self.contexts.count, labels)
+        return trainable(self.backbone, head, self.config)
 
-    def _new_learner(self, plan: Plan) -> Learner:
+    def _new_learner(self, plan: Plan, config: TrainingConfig) -> Learner:
         """A learner from the start: the same weights every time."""
         torch.manual_seed(derive(self.config.seed, "initial weights"))
         classifier = self._new_classifier()
         costs = torch.tensor([label.miss_cost for label in self.specs], dtype=torch.float32)
         model: nn.Module = classifier if self.tune else classifier.head
-        return Learner(model, self.config, plan, costs)
+        return Learner(model, config, plan, costs)
 
     def _measure_cost(self) -> Cost:
         """Seconds of a photo in a training step and in a look, on a learner that is thrown away."""
-        learner = self._new_learner(Plan(0, 10, 0, 0))
+        learner = self._new_learner(Plan(0, 10, 0, 0), self.config)
         targets = Answers.human(self.dataset.labels).targets(self.membership)
         size = self.config.batch_labeled
         for _ in range(2):  # the first step also warms up
@@ -221,15 +209,18 @@ class Training:
     def _plan(self) -> Plan:
         """The plan, kept in the work folder: a resumed run must not plan anew."""
 
+        config, trials = self.config, 2 if self.config.lambda_pairs is None else 1
+
         def make() -> Plan:
             plan = make_plan(
-                self.config,
+                config,
                 labeled=len(self.labeled),
                 unlabeled=len(self.unlabeled),
-                cross_fit=self.cross_fitted,
+                committees=trials if self.can_cross_fit else 0,
             )
-            seconds = self.config.time_budget_seconds
-            return plan if seconds is None else fit_plan(plan, self.cost, self.config, seconds)
+            if config.time_budget_seconds is None:
+                return plan
+            return fit_plan(plan, self.cost, config, needed=int(self.cross_fitted))
 
         path = self.workdir / "plan.json"
         return self.processes.after_first(lambda: kept_plan(path, self.fingerprint, make))
@@ -245,9 +236,9 @@ class Training:
 
     # --- the loop ------------------------------------------------------------------------
 
-    def _fit(self, name: str, labeled: Rows, plan: Plan) -> Learner:
+    def _fit(self, name: str, labeled: Rows, plan: Plan, config: TrainingConfig) -> Learner:
         """Train one model on the photos at `labeled`: warm-up, then rounds of pseudo-labels."""
-        learner = self._new_learner(plan)
+        learner = self._new_learner(plan, config)
         path = self.workdir / f"{name}.safetensors"
         answers = learner.load(path, self.fingerprint) or Answers.human(self.dataset.labels)
         self.meter.skip(learner.step * self.config.batch_labeled * self.cost.train)
@@ -327,6 +318,7 @@ class Training:
             labels=human[self.labeled],
             config=self.config,
             labeled=lambda: self._scored(learner, self.labeled, views),
+            committee=lambda: groups(self.votes(rows)),
             held_out=lambda: groups.on(held_out()),
             spread=lambda: spread(learner.teacher, self.inputs, rows, seed=learner.step),
         )
@@ -340,30 +332,43 @@ class Training:
 
     # --- confidence, measured on labels that the model did not see --------------------------
 
-    def _cross_fit(self) -> dict[int, Evidence]:
-        """Held-out logits of every training photo, from models that trained on the others.
+    def _convene(self) -> Committee:
+        """The part models; where two ways to learn are open, those of the better one."""
+        if self.plan.committees == 1:
+            return self._cross_fit("fold", self.config)
+        alone, paired = (
+            dataclasses.replace(self.config, lambda_pairs=weight) for weight in (0.0, USUAL_WEIGHT)
+        )
+        first, second = self._cross_fit("fold", alone), self._cross_fit("paired-fold", paired)
+        better = second.beats(first, self.views)
+        self.config = paired if better else alone
+        return second if better else first
 
-        By the number of views that they average, since that moves how sure a score is.
-        """
-        rows = shuffled(self.labeled, derive(self.config.seed, "folds"))
-        parts = np.array_split(rows, self.config.folds)
+    def _cross_fit(self, name: str, config: TrainingConfig) -> Committee:
+        """Models that each train on the photos of all folds but one, and score that one."""
+        rows = shuffled(self.labeled, derive(config.seed, "folds"))
         plan = dataclasses.replace(
             self.plan, warm_up_steps=self.plan.fold_steps, rounds=0, round_steps=0
         )
-        seen: dict[int, list[Evidence]] = {self.config.teacher_views: [], self.views: []}
-        for number, held_out in enumerate(parts):
+        members: list[nn.Module] = []
+        seen: dict[int, list[Evidence]] = {config.teacher_views: [], self.views: []}
+        for number, held_out in enumerate(np.array_split(rows, config.folds)):
             others = np.setdiff1d(rows, held_out)
-            learner = self._fit(f"fold-{number}", others, plan)
+            learner = self._fit(f"{name}-{number}", others, plan, config)
+            members.append(learner.teacher)
             for views, scored in seen.items():
                 scored.append(self._scored(learner, held_out, views))
-        return {views: joined(scored) for views, scored in seen.items()}
+        return Committee(tuple(members), {views: tuple(parts) for views, parts in seen.items()})
 
     def _evidence(self, learner: Learner, views: int) -> Evidence | None:
         """Held-out scores of a model now; None where nothing could be held out."""
-        parts = [] if self.folds is None else [self.folds[views]]
+        parts = [self.committee.evidence(views)] if self.cross_fitted else []
         if len(self.validation):
             parts.append(self._scored(learner, self.validation, views))
         return joined(parts) if parts else None
+
+    def _teacher_logits(self, model: nn.Module, rows: Rows) -> Scores:
+        return self._look(model, rows, views=self.config.teacher_views).logits
 
     def _scored(self, learner: Learner, rows: Rows, views: int) -> Evidence:
         seen = self._look(learner.teacher, rows, views=views)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from tests.learning.marks import QUICK, SPECS, backbone, marks
 from worker.learning.backbone import ImageFeatures
@@ -30,6 +30,7 @@ def known(
     labels: np.ndarray | None = None,
     *,
     seen: Evidence = NOTHING_SEEN,
+    votes: np.ndarray | None = None,
     spread: np.ndarray = NO_SPREAD,
 ) -> Round:
     """A round in which the teacher gave these probabilities (N, K)."""
@@ -39,6 +40,7 @@ def known(
         config=QUICK,
         labeled=lambda: seen,
         held_out=lambda: seen,
+        committee=lambda: np.empty((0, *probabilities.shape)) if votes is None else logit(votes),
         spread=lambda: spread,
     )
 
@@ -149,3 +151,13 @@ def test_kizu_weighs_pseudo_labels_by_calibrated_confidence():
     )
     assert chosen.value.tolist() == [[1], [0]]
     assert chosen.confidence == pytest.approx(np.full((2, 1), 0.7), abs=0.05)
+
+
+def test_part_models_can_outvote_the_teacher():
+    labels = np.array([[1], [0], [1], [0]], np.int8)
+    teacher, others = np.array([[0.9], [0.3]]), np.array([[[0.2], [0.6]], [[0.1], [0.6]]])
+    assert calibrated_class_aware(known(teacher, labels)).value.tolist() == [[1], [0]]
+    outvoted = calibrated_class_aware(known(teacher, labels, votes=others))
+    assert outvoted.value.tolist() == [[0], [1]]
+    mean = logit(np.array([0.9, 0.2, 0.1])).mean()
+    assert outvoted.confidence[0, 0] == pytest.approx(expit(-mean))

@@ -35,12 +35,20 @@ def global_aligner(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> H
     return GlobalAligner(text, n_contexts)
 
 
+def teacher_alone(known: Round) -> PseudoLabels:
+    """Without the votes of part models."""
+    return calibrated_class_aware(
+        replace(known, committee=lambda: np.empty((0, *known.logits.shape)))
+    )
+
+
 ABLATIONS = (
     replace(KIZU, name="kizu-global", head=global_aligner),
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
-    # An addition: photos side by side help on one pack of real photos and harm on another.
-    replace(KIZU, name="kizu-pairs", configure=lambda config: replace(config, lambda_pairs=0.5)),
+    replace(KIZU, name="kizu-no-pairs", configure=lambda config: replace(config, lambda_pairs=0.0)),
+    replace(KIZU, name="kizu-no-pseudo-labels", rule=None),
+    replace(KIZU, name="kizu-teacher-alone", rule=teacher_alone),
     replace(KIZU, name="kizu-equal-weights", rule=equal_weights),
     replace(KIZU, name="kizu-fixed-thresholds", rule=fixed_thresholds),
 )

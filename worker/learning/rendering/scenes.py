@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from worker.learning.rendering import boards, camera, captions
+from worker.learning.rendering import boards, camera, captions, staging
 from worker.learning.rendering.kinds import KINDS, Scene
 from worker.learning.rendering.surface_defects import PAINTERS
 from worker.learning.rendering.surfaces import MATERIALS
@@ -38,10 +38,12 @@ class Render:
 class Mixture:
     """What to draw from: the share of boards, the size of defects, how many at most.
 
-    `severity` multiplies the usual size: a curriculum begins above 1.
+    `severity` multiplies the usual size: a curriculum begins above 1. A share `staged` of the
+    surfaces does not fill the picture.
     """
 
     boards: float = 0.55
+    staged: float = 0.0
     severity: float = 1.0
     most_defects: int = 4
     surface_kinds: tuple[str, ...] = SURFACE_KINDS
@@ -54,7 +56,8 @@ def render(rng: RNG, size: int, mixture: Mixture | None = None) -> Render:
         return render_board(rng, size, mixture)
     count = int(rng.integers(0, mixture.most_defects + 1)) if rng.random() < 0.9 else 0
     kinds = rng.choice(mixture.surface_kinds, min(count, len(mixture.surface_kinds)), replace=False)
-    return render_surface(rng, size, kinds.tolist(), severity=mixture.severity)
+    staged = bool(rng.random() < mixture.staged)
+    return render_surface(rng, size, kinds.tolist(), severity=mixture.severity, staged=staged)
 
 
 def render_surface(
@@ -65,22 +68,38 @@ def render_surface(
     severity: float = 1.0,
     surface: str | None = None,
     opacity: Mapping[str, float] | None = None,
+    staged: bool = False,
 ) -> Render:
     """A surface (any, or the named one) with one defect of each of `kinds`.
 
-    `opacity` below 1 makes a kind fainter without making it smaller.
+    `opacity` below 1 makes a kind fainter without making it smaller. A `staged` surface is a part
+    in front of something, or lies in depth.
     """
     surface = surface or str(rng.choice(list(MATERIALS)))
-    materials = MATERIALS[surface]
-    scene = materials[int(rng.integers(len(materials)))](rng, size)
-    masks = {}
+    scene = _material(rng, surface, size)
+    masks: dict[str, Mask] = {}
     for kind in kinds:
         painted = scene.copy()
-        masks[kind] = PAINTERS[kind](rng, painted, severity * rng.uniform(0.8, 1.3)) > VISIBLE
+        masks[kind] = PAINTERS[kind](rng, painted, severity * rng.uniform(0.8, 1.3))
         alpha = np.float32((opacity or {}).get(kind, 1.0))
         scene = alpha * painted + (1 - alpha) * scene
+    if staged:
+        scene, masks = _staged(rng, scene, masks)
     pixels = camera.photograph(rng, camera.illuminate(rng, scene))
-    return _finished(rng, pixels, masks, surface)
+    visible = {kind: mask > VISIBLE for kind, mask in masks.items()}
+    return _finished(rng, pixels, visible, surface)
+
+
+def _material(rng: RNG, surface: str, size: int) -> Field:
+    materials = MATERIALS[surface]
+    return materials[int(rng.integers(len(materials)))](rng, size)
+
+
+def _staged(rng: RNG, scene: Field, masks: dict[str, Mask]) -> staging.Staged:
+    if rng.random() < 0.5:
+        return staging.in_depth(rng, scene, masks)
+    backdrop = _material(rng, str(rng.choice(list(MATERIALS))), len(scene))
+    return staging.as_part(rng, scene, masks, backdrop)
 
 
 def render_board(rng: RNG, size: int, mixture: Mixture) -> Render:

@@ -1,0 +1,62 @@
+"""Part models: what they settle, and that each photo is asked of them once."""
+
+import numpy as np
+import pytest
+from torch import nn
+
+from tests.learning.marks import QUICK, SPECS, backbone, marks
+from worker.learning.committee import Committee, Votes
+from worker.learning.evidence import Evidence
+from worker.learning.pairs import USUAL_WEIGHT
+from worker.learning.trainer import train
+
+LABELS = np.array([[1], [0], [1], [0]], np.int8)
+RIGHT, TURNED, WRONG = ([2, 1, 2, 1], [2, 2.5, 3, 1], [1, 2, 1, 2])
+
+
+def committee(*parts):
+    scored = (Evidence(np.array(scores, float)[:, None], LABELS) for scores in parts)
+    return Committee((), {1: tuple(scored)})
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "better"),
+    [
+        ((RIGHT, RIGHT), (TURNED, WRONG), True),
+        ((RIGHT, TURNED), (TURNED, TURNED), False),
+        ((RIGHT, WRONG), (WRONG, TURNED), False),
+    ],
+)
+def test_a_committee_is_better_where_every_member_is(own, other, better):
+    assert committee(*own).beats(committee(*other), 1) is better
+
+
+def test_a_part_without_positives_settles_nothing():
+    empty = Evidence(np.zeros((2, 1)), np.zeros((2, 1), np.int8))
+    one, other = (Committee((), {1: (empty,)}) for _ in range(2))
+    assert not one.beats(other, 1)
+
+
+def test_members_see_a_photo_once():
+    asked = []
+
+    def score(member, rows):
+        asked.append(rows.tolist())
+        return np.stack([rows, -rows], axis=1).astype(float)
+
+    votes = Votes([nn.Identity(), nn.Identity()], score, (10, 2))
+    assert votes(np.array([7, 3]))[0].tolist() == [[7, -7], [3, -3]]
+    assert votes(np.array([3, 4])).shape == (2, 2, 2)
+    assert asked == [[7, 3], [7, 3], [4], [4]]
+
+
+def test_nobody_votes_where_there_is_no_committee():
+    assert Votes([], lambda *_: np.empty(0), (10, 2))(np.array([1, 2])).shape == (0, 2, 2)
+
+
+def test_held_out_labels_settle_whether_photos_are_paired(tmp_path):
+    model = train(marks(24, 16), SPECS, backbone(), QUICK, workdir=tmp_path)
+    assert model.card.config["plan"]["committees"] == 2
+    assert model.card.config["lambda_pairs"] in (0.0, USUAL_WEIGHT)
+    files = {file.stem for file in tmp_path.glob("*.safetensors")}
+    assert files == {"fold-0", "fold-1", "paired-fold-0", "paired-fold-1", "main"}

@@ -1,0 +1,70 @@
+"""Part models, each trained without a part of the labelled photos: what it says of those counts.
+
+They measure confidence, settle what held-out labels can settle, and vote on pseudo-labels beside
+the teacher: a teacher that is alone confirms its own mistakes (query by committee, Seung et al.,
+COLT 1992; ensembles as teachers: Laine & Aila, ICLR 2017).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from worker.learning.evidence import Evidence, joined
+from worker.learning.metrics import mean_average_precision
+
+Scores = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Committee:
+    """`members`, and by the number of views that a score averages over, since that moves how sure
+    it is, the scores of the photos that each did not train on."""
+
+    members: tuple[nn.Module, ...]
+    held_out: Mapping[int, tuple[Evidence, ...]]
+
+    @classmethod
+    def nobody(cls) -> Self:
+        return cls((), {})
+
+    def evidence(self, views: int) -> Evidence:
+        """Held-out scores of every labelled photo, part after part."""
+        return joined(self.held_out[views])
+
+    def beats(self, other: "Committee", views: int) -> bool:
+        """Whether every member ranks its photos better than the other committee's one does.
+
+        One number over all photos would be decided by chance with few of them.
+        """
+        pairs = zip(self.held_out[views], other.held_out[views], strict=True)
+        return all(_ranking(own) > _ranking(others) for own, others in pairs)
+
+
+def _ranking(seen: Evidence) -> float:
+    return mean_average_precision(seen.logits, seen.labels)
+
+
+class Votes:
+    """The members' scores of unlabelled photos, each photo seen once however often it is asked."""
+
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        score: Callable[[nn.Module, Rows], Scores],
+        shape: tuple[int, int],
+    ) -> None:
+        self._members, self._score = members, score
+        self._known = np.full((len(members), *shape), np.nan)  # (M, N, K)
+
+    def __call__(self, rows: Rows) -> Scores:
+        """Logits (M, n, K) of the photos at `rows`."""
+        missing = rows[np.isnan(self._known[:, rows]).any(axis=(0, 2))]
+        if len(missing):
+            for known, member in zip(self._known, self._members, strict=True):
+                known[missing] = self._score(member, missing)
+        return self._known[:, rows]
