@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.learning.marks import SPECS, backbone
-from worker.learning.aligner import Aligner, LabelSpec, text_features
+from worker.learning.aligner import ALIGNMENT_SCALE, Aligner, LabelSpec, text_features
 from worker.learning.backbone import ImageFeatures
 
 DIM = 16
@@ -62,6 +62,18 @@ def test_shapes():
     assert seen.context_logits.shape == (2, 2)
     assert seen.label_features.shape == (2, 4, DIM)
     assert seen.pooled.shape == (2, DIM)
+
+
+def test_the_whole_photo_speaks_beside_the_places():
+    seen = features()
+    alone = Aligner(torch.randn(3, DIM), 1)
+    before = alone(seen).logits
+    heard = alone.hear_whole_photo()
+    assert torch.equal(heard(seen).logits, before)  # at first it says nothing
+    heard.whole.weight.data[1] = F.normalize(seen.tokens[0].mean(dim=0), dim=-1)
+    added = (heard(seen).logits - before).detach()
+    assert added[0, 1] == pytest.approx(ALIGNMENT_SCALE, rel=1e-4)
+    assert (added[:, [0, 2]] == 0).all()
 
 
 def test_a_label_without_prompts_has_a_direction_of_its_own():

@@ -1,12 +1,15 @@
 """Part models: what they settle, and that each photo is asked of them once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from torch import nn
 
 from tests.learning.marks import QUICK, SPECS, backbone, marks
-from worker.learning.committee import Committee, Votes
+from worker.learning.committee import Committee, Votes, settled, trials
 from worker.learning.evidence import Evidence
+from worker.learning.method import KIZU
 from worker.learning.pairs import USUAL_WEIGHT
 from worker.learning.trainer import train
 
@@ -54,9 +57,20 @@ def test_nobody_votes_where_there_is_no_committee():
     assert Votes([], lambda *_: np.empty(0), (10, 2))(np.array([1, 2])).shape == (0, 2, 2)
 
 
+def test_only_what_is_open_is_tried():
+    config = KIZU.configure(QUICK)
+    assert [name for name, _ in trials(config)] == ["paired", "whole"]
+    assert (settled(config).lambda_pairs, settled(config).whole_photo) == (0.0, False)
+    given = replace(config, lambda_pairs=0.2)
+    assert trials(given) == [("whole", {"whole_photo": True})]
+    assert settled(given).lambda_pairs == 0.2
+
+
 def test_held_out_labels_settle_whether_photos_are_paired(tmp_path):
     model = train(marks(24, 16), SPECS, backbone(), QUICK, workdir=tmp_path)
-    assert model.card.config["plan"]["committees"] == 2
+    assert model.card.config["plan"]["committees"] == 3
+    assert model.card.config["whole_photo"] is model.card.whole_photo
     assert model.card.config["lambda_pairs"] in (0.0, USUAL_WEIGHT)
     files = {file.stem for file in tmp_path.glob("*.safetensors")}
-    assert files == {"fold-0", "fold-1", "paired-fold-0", "paired-fold-1", "main"}
+    names = {f"{name}fold-{part}" for name in ("", "paired-", "whole-") for part in (0, 1)}
+    assert files == {*names, "main"}

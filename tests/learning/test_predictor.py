@@ -1,5 +1,6 @@
 """A saved model predicts what was evaluated."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_what_groups_say_comes_back_from_the_card(model, tmp_path):
     loaded = Predictor.load(tmp_path, backbone=backbone(seed=7)).look(PHOTOS).logits
     expected = own + 0.5 * np.stack([own[:, 1], own[:, 0], 0 * own[:, 2]], axis=1)
     assert np.allclose(loaded, expected, atol=1e-4)
+
+
+def test_what_the_whole_photo_says_comes_back(model, tmp_path):
+    heard = copy.deepcopy(model.classifier)
+    heard.head.hear_whole_photo().whole.weight.data.normal_()
+    trained = TrainedModel(heard, replace(model.card, whole_photo=True))
+    trained.save(tmp_path)
+    loaded = Predictor.load(tmp_path, backbone=backbone(seed=7)).look(PHOTOS).logits
+    assert np.allclose(loaded, trained.predictor().look(PHOTOS).logits, atol=1e-5)
+    assert not np.allclose(loaded, model.predictor().look(PHOTOS).logits, atol=1e-2)
 
 
 def test_predictions_are_what_was_measured_in_bfloat16_too():

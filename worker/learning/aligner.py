@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +65,9 @@ class Aligner(Head):
 
     What is learned: a residual of each label's question and of its answer, a negative embedding
     (PositiveCoOp, WACV 2025, in place of a negative prompt), a residual adapter of the tokens, and
-    the context head. `mix` (K, K), what labels say for each other, is measured after training and
-    kept in the model card.
+    the context head. After `hear_whole_photo` the mean token speaks for each label too: for some
+    defects, which are areas, no place stands. `mix` (K, K), what labels say for each other, is
+    measured after training and kept in the model card.
     """
 
     mix: Tensor
@@ -84,6 +86,7 @@ class Aligner(Head):
             nn.Linear(dim, dim // 4), nn.GELU(), _starting_at_zero(dim // 4, dim)
         )
         self.context = _starting_at_zero(2 * dim, n_contexts)
+        self.whole: nn.Linear | None = None
         self.register_buffer("mix", torch.zeros(n_labels, n_labels), persistent=False)
 
     def forward(self, features: ImageFeatures) -> Alignment:
@@ -96,8 +99,22 @@ class Aligner(Head):
         weights = self._attend(products / lengths) / lengths
         label_features = F.normalize((weights.to(tokens) @ tokens).float(), dim=-1)  # (B, K, D)
         context_logits = self.context(torch.cat([pooled, label_features.mean(dim=1)], dim=-1))
-        own = self.align(label_features)  # (B, K)
+        own = self.align(label_features) + self._say_of_whole(tokens)  # (B, K)
         return Alignment(own + own @ self.mix.T, context_logits, label_features, pooled)
+
+    def hear_whole_photo(self) -> Self:
+        """Let the mean token speak too, at first for nothing; returns the aligner itself."""
+        n_labels, dim = self.text.shape
+        self.whole = _starting_at_zero(dim, n_labels)
+        return self
+
+    def _say_of_whole(self, tokens: Tensor) -> Tensor | float:
+        """What the mean of the tokens (B, L, D) adds to each score, (B, K)."""
+        if self.whole is None:
+            return 0.0
+        mean = F.normalize(tokens.float().mean(dim=1), dim=-1)
+        said: Tensor = ALIGNMENT_SCALE * self.whole(mean)
+        return said
 
     def attention(self, tokens: Tensor) -> Tensor:
         """Where each label looks: unit tokens (B, L, D) to weights (B, L, K), 1 over L."""

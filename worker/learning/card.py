@@ -62,6 +62,7 @@ class ModelCard:
     grown: tuple[Growth, ...] = ()
     adapters: Adapters | None = None  # what was trained of the backbone in tune mode; None: all
     tiles: Tiles = WHOLE
+    whole_photo: bool = False  # whether the mean token speaks for labels too
 
     @property
     def grid(self) -> Grid:

@@ -6,8 +6,8 @@ COLT 1992; ensembles as teachers: Laine & Aila, ICLR 2017).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,33 @@ from torch import nn
 
 from worker.learning.evidence import Evidence, joined
 from worker.learning.metrics import mean_average_precision
+from worker.learning.pairs import USUAL_WEIGHT
+from worker.learning.plan import TrainingConfig
 
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+
+# Settings whose worth depends on the photos, and what is tried where they are left open.
+TRIALS: dict[str, tuple[str, Any, Any]] = {
+    "paired": ("lambda_pairs", 0.0, USUAL_WEIGHT),
+    "whole": ("whole_photo", False, True),
+}
+
+
+def trials(config: TrainingConfig) -> list[tuple[str, dict[str, Any]]]:
+    """What a configuration leaves open: the name of each trial, and what it changes."""
+    return [
+        (name, {setting: value})
+        for name, (setting, _, value) in TRIALS.items()
+        if getattr(config, setting) is None
+    ]
+
+
+def settled(config: TrainingConfig) -> TrainingConfig:
+    """The configuration without what is open: nothing is tried."""
+    plain = {setting: value for setting, value, _ in TRIALS.values()}
+    return replace(config, **{k: v for k, v in plain.items() if getattr(config, k) is None})
 
 
 @dataclass(frozen=True)

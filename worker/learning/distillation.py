@@ -160,7 +160,10 @@ class _Distillation:
     def _new_learner(self) -> Learner:
         torch.manual_seed(derive(self.config.seed, "initial weights"))
         card = self.teacher.card
-        head = Aligner(text_features(card.labels, self.backbone), card.contexts.count)
+        text = text_features(card.labels, self.backbone)
+        head = Aligner(text, card.contexts.count)
+        if card.whole_photo:
+            head.hear_whole_photo()
         classifier = Classifier(
             tunable(
                 self.backbone,

@@ -144,7 +144,10 @@ def _method(model: Predictor, origin: str) -> Method:
         return _new_aligner(model, text, n_contexts)
 
     name = f"{KIZU.name}, new labels of {origin}"
-    return dataclasses.replace(KIZU, name=name, head=head, contexts=Contexts.NONE)
+    # A frozen backbone leaves little to choose, and a grown head nothing.
+    return dataclasses.replace(
+        KIZU, name=name, head=head, contexts=Contexts.NONE, configure=lambda config: config
+    )
 
 
 def _new_aligner(model: Predictor, text: Tensor, n_contexts: int = 1) -> Aligner:

@@ -42,8 +42,11 @@ def joined(aligners: Sequence[Aligner]) -> Head:
     return Grown(aligners) if len(aligners) > 1 else aligners[0]
 
 
-def empty_head(text: Tensor, n_contexts: int, added: Sequence[int]) -> Head:
+def empty_head(text: Tensor, n_contexts: int, added: Sequence[int], *, whole_photo: bool) -> Head:
     """A head to load weights into, for labels of `text` (K, D); `added` says how many joined each
     time."""
     first, *later = text.split([len(text) - sum(added), *added])
-    return joined([Aligner(first, n_contexts), *(Aligner(part, 1) for part in later)])
+    own = Aligner(first, n_contexts)
+    if whole_photo:
+        own.hear_whole_photo()
+    return joined([own, *(Aligner(part, 1) for part in later)])

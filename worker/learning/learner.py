@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from worker.learning import checkpoint, losses
 from worker.learning.adapters import tunable
-from worker.learning.aligner import Alignment, Classifier, Head
+from worker.learning.aligner import Aligner, Alignment, Classifier, Head
 from worker.learning.augment import Orientations, View, plain_views
 from worker.learning.backbone import Backbone, ImageFeatures
 from worker.learning.contexts import context_targets
@@ -216,6 +216,9 @@ def _stack(parts: list[Tensor]) -> Scores:
 def trainable(backbone: Backbone, head: Head, config: TrainingConfig) -> Classifier:
     """A classifier whose backbone stays as it is, or is a copy to be tuned as configured."""
     device = next(backbone.parameters()).device
+    if config.whole_photo:
+        assert isinstance(head, Aligner)
+        head.hear_whole_photo()
     if config.mode is Mode.TUNE:
         backbone = tunable(
             backbone, config.adapters, gradient_checkpointing=config.gradient_checkpointing

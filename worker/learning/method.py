@@ -70,5 +70,5 @@ KIZU = Method(
     rule=calibrated_class_aware,
     contexts=Contexts.FOUND,
     measures_confidence=True,
-    configure=lambda config: replace(config, lambda_pairs=None),
+    configure=lambda config: replace(config, lambda_pairs=None, whole_photo=None),
 )

@@ -103,7 +103,8 @@ class Predictor:
         if card.adapters is not None:
             backbone = adapted(backbone, card.adapters)
         text = tensors["head.text"]
-        head = empty_head(text, card.contexts.count, [len(one.labels) for one in card.grown])
+        added = [len(one.labels) for one in card.grown]
+        head = empty_head(text, card.contexts.count, added, whole_photo=card.whole_photo)
         mix = GroupEvidence(card.contexts, card.group_weight).mix
         aligners_of(head)[0].mix.copy_(torch.from_numpy(mix))
         classifier = Classifier(

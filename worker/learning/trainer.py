@@ -22,7 +22,7 @@ from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_feature
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard, plain
-from worker.learning.committee import Committee, Votes
+from worker.learning.committee import Committee, Votes, settled, trials
 from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
@@ -42,7 +42,6 @@ from worker.learning.learner import (
 )
 from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
-from worker.learning.pairs import USUAL_WEIGHT
 from worker.learning.plan import (
     Cost,
     Mode,
@@ -159,6 +158,7 @@ class Training:
         self.plan = self._plan()
         self.meter.expect(plan_seconds(self.plan, self.cost, self.config))
         self.committee = self._convene() if self.plan.committees else Committee.nobody()
+        self.config = settled(self.config)
         self.votes = Votes(self.committee.members, self._teacher_logits, self.dataset.labels.shape)
         learner = self._fit("main", self.labeled, self.plan, self.config)
         self.meter.enter(Stage.EVALUATE)
@@ -172,31 +172,30 @@ class Training:
         return prepare_inputs(
             self.dataset,
             self.config,
-            self._new_classifier().encode,
+            self._new_classifier(self.config).encode,
             self.workdir,
             device=self.device,
             backbone_version=self.backbone.version,
             on_photo=self.meter.tick,
         )
 
-    def _new_classifier(self) -> Classifier:
+    def _new_classifier(self, config: TrainingConfig) -> Classifier:
         labels = self.dataset.labels[self.labeled]
         head = self.method.head(self.text, self.contexts.count, labels)
-        return trainable(self.backbone, head, self.config)
+        return trainable(self.backbone, head, config)
 
     def _new_learner(self, plan: Plan, config: TrainingConfig) -> Learner:
         """A learner from the start: the same weights every time."""
         torch.manual_seed(derive(self.config.seed, "initial weights"))
-        classifier = self._new_classifier()
+        classifier = self._new_classifier(config)
         costs = torch.tensor([label.miss_cost for label in self.specs], dtype=torch.float32)
         model: nn.Module = classifier if self.tune else classifier.head
         return Learner(model, config, plan, costs)
 
     def _measure_cost(self) -> Cost:
         """Seconds of a photo in a training step and in a look, on a learner that is thrown away."""
-        learner = self._new_learner(Plan(0, 10, 0, 0), self.config)
+        learner, size = self._new_learner(Plan(0, 10, 0, 0), self.config), self.config.batch_labeled
         targets = Answers.human(self.dataset.labels).targets(self.membership)
-        size = self.config.batch_labeled
         for _ in range(2):  # the first step also warms up
             start = time.perf_counter()
             self._step("cost", learner, self.labeled, self.labeled[:0], targets)
@@ -209,14 +208,14 @@ class Training:
     def _plan(self) -> Plan:
         """The plan, kept in the work folder: a resumed run must not plan anew."""
 
-        config, trials = self.config, 2 if self.config.lambda_pairs is None else 1
+        config = self.config
 
         def make() -> Plan:
             plan = make_plan(
                 config,
                 labeled=len(self.labeled),
                 unlabeled=len(self.unlabeled),
-                committees=trials if self.can_cross_fit else 0,
+                committees=1 + len(trials(config)) if self.can_cross_fit else 0,
             )
             if config.time_budget_seconds is None:
                 return plan
@@ -333,16 +332,16 @@ class Training:
     # --- confidence, measured on labels that the model did not see --------------------------
 
     def _convene(self) -> Committee:
-        """The part models; where two ways to learn are open, those of the better one."""
-        if self.plan.committees == 1:
-            return self._cross_fit("fold", self.config)
-        alone, paired = (
-            dataclasses.replace(self.config, lambda_pairs=weight) for weight in (0.0, USUAL_WEIGHT)
-        )
-        first, second = self._cross_fit("fold", alone), self._cross_fit("paired-fold", paired)
-        better = second.beats(first, self.views)
-        self.config = paired if better else alone
-        return second if better else first
+        """The part models; what is open is tried on them, and kept where each is better for it."""
+        tried = trials(self.config) if self.plan.committees > 1 else []
+        self.config = settled(self.config)
+        best = self._cross_fit("fold", self.config)
+        for name, change in tried:
+            config = dataclasses.replace(self.config, **change)
+            other = self._cross_fit(f"{name}-fold", config)
+            if other.beats(best, self.views):
+                self.config, best = config, other
+        return best
 
     def _cross_fit(self, name: str, config: TrainingConfig) -> Committee:
         """Models that each train on the photos of all folds but one, and score that one."""
@@ -414,7 +413,7 @@ class Training:
         return TrainedModel(classifier.eval(), card, judgement.doubtful)
 
     def _with_heads(self, head: nn.Module) -> Classifier:
-        classifier = self._new_classifier()
+        classifier = self._new_classifier(self.config)
         classifier.head.load_state_dict(head.state_dict())
         return classifier
 
@@ -447,4 +446,5 @@ class Training:
             ),
             code_version=importlib.metadata.version("kizu"),
             tiles=(config.grid.rows, config.grid.columns),
+            whole_photo=bool(config.whole_photo),
         )
