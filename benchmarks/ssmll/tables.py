@@ -31,8 +31,9 @@ probability of 0.5 on, and in brackets from thresholds chosen on labelled photos
 scores where the method makes some). Pseudo-labels: precision / recall of those of the last round,
 on photos whose labels were hidden. ECE before → after the method's own calibration; methods that
 hold nothing out have none. Seconds hold warm-up and cross-fitting that a method shares with others.
-The supervised lines and the upper bound have Kizu's head; fixmatch, cap, dicap and ups that of
-ml-decoder; the others their own. † settings chosen by `--search`; without it they are Kizu's."""
+The supervised lines and the upper bound have Kizu's head without what part models settle;
+fixmatch, cap, dicap and ups have that of ml-decoder; the others their own. † settings chosen by
+`--search`; without it they are Kizu's."""
 
 
 @dataclass(frozen=True)
