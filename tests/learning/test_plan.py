@@ -56,7 +56,7 @@ def test_what_only_chooses_is_given_up_first():
     seconds = plan_seconds(plan, COST, CONFIG)
     alone = fit_plan(plan, COST, budget(0.99 * seconds), needed=0)
     assert (alone.committees, alone.fold_steps) == (0, 0)
-    assert alone.steps == plan.steps
+    assert alone.steps == plan.steps  # 4,000 photos take the fewest rounds anyway
     needed = fit_plan(plan, COST, budget(0.99 * seconds), needed=1)
     assert (needed.committees, needed.fold_steps) == (1, plan.fold_steps)
 

@@ -185,14 +185,18 @@ def plan_seconds(plan: Plan, cost: Cost, config: TrainingConfig) -> float:
 def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, *, needed: int) -> Plan:
     """The plan within the configuration's time budget.
 
-    Where it would take longer, only the `needed` committees remain, and then every stage is
-    shortened by the same share.
+    Where it would take longer, only the `needed` committees and the fewest rounds remain, and then
+    every stage is shortened by the same share.
     """
     assert config.time_budget_seconds is not None
     if plan_seconds(plan, cost, config) <= config.time_budget_seconds:
         return plan
+    # Each round also costs looks that no step pays for.
     plan = replace(
-        plan, committees=min(needed, plan.committees), fold_steps=plan.fold_steps if needed else 0
+        plan,
+        committees=min(needed, plan.committees),
+        fold_steps=plan.fold_steps if needed else 0,
+        rounds=min(plan.rounds, FEWEST_ROUNDS),
     )
     share = min(config.time_budget_seconds / plan_seconds(plan, cost, config), 1.0)
 
