@@ -123,6 +123,8 @@ def test_a_backbone_of_any_size_is_as_fine_as_its_photos_within_bounds(side, res
     config = dataclasses.replace(TILED, tiles=None, resolution=None)
     resolved = resolve(config, backbone(), large_set(1, side, side))
     assert (resolved.resolution, resolved.tiles) == (resolution, (1, 1))
+    hurried = dataclasses.replace(config, time_budget_seconds=75)
+    assert resolve(hurried, backbone(), large_set(1, side, side)).resolution == 160
 
 
 def test_an_overview_and_tiles_come_photo_by_photo():

@@ -132,6 +132,7 @@ USUAL_EPOCHS = 60
 MOST_ROUND_STEPS = 400
 # Rounds of few photos are short: more of them, until the student has had time to learn.
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 10
+HURRY_SECONDS = 600  # with less time, steps are worth more than pixels
 STEP = 16  # pixels between resolutions, so that tokens fit whole
 
 
@@ -243,11 +244,12 @@ def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) ->
     device = next(backbone.parameters()).device
     augmentation = _resolve_augmentation(config.augmentation, dataset)
     size = usual_size(dataset.size_of, len(dataset.keys))
+    hurried = (config.time_budget_seconds or math.inf) < HURRY_SECONDS
     decided = replace(
         config,
         mode=Mode(backbone.default_mode) if config.mode is Mode.AUTO else config.mode,
         tuned=_resolve_tuned(config.tuned, backbone),
-        resolution=config.resolution or usual_resolution(backbone, size),
+        resolution=config.resolution or usual_resolution(backbone, None if hurried else size),
         precision=resolve_precision(config.precision, device),
         augmentation=augmentation,
         views=config.views or usual_views(backbone, augmentation.orientations),
