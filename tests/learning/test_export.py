@@ -1,5 +1,6 @@
 """Exported models answer as the trained ones do, also in 8 bits and without PyTorch."""
 
+import copy
 import dataclasses
 import subprocess
 import sys
@@ -87,6 +88,17 @@ def test_other_towers_are_exported_too(predictor, tmp_path):
     batch = as_batch(PHOTOS[:3], card.grid.canvas)
     logits = OnnxModel.load(tmp_path, threads=1).logits(batch)
     assert np.abs(logits - other.look(PHOTOS[:3]).logits).max() <= 1e-3
+
+
+def test_what_the_whole_photo_says_is_exported(predictor, tmp_path):
+    heard = copy.deepcopy(predictor.classifier)
+    heard.head.hear_whole_photo().whole.weight.data.normal_()
+    other = Predictor(heard, predictor.card)
+    export_onnx(other, tmp_path)
+    batch = as_batch(PHOTOS[:3], predictor.card.grid.canvas)
+    logits = OnnxModel.load(tmp_path, threads=1).logits(batch)
+    assert np.abs(logits - other.look(PHOTOS[:3]).logits).max() <= 1e-3
+    assert np.abs(logits - predictor.look(PHOTOS[:3]).logits).max() > 0.01
 
 
 def test_no_photos_no_ranges(exported):

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from worker.learning.adapters import tunable
 from worker.learning.aligner import Aligner, Classifier, text_features
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
@@ -28,8 +27,8 @@ from worker.learning.dataset import Split, TrainingSet
 from worker.learning.draws import derive, drawn
 from worker.learning.evidence import Evidence, judge
 from worker.learning.inputs import PhotoInputs, decode_photos, photos_file
-from worker.learning.learner import Answers, Learner, Look, Targets, look
-from worker.learning.plan import Mode, Plan, Precision, TrainingConfig, resolve
+from worker.learning.learner import Answers, Learner, Look, Targets, look, trainable
+from worker.learning.plan import Mode, Plan, TrainingConfig, resolve
 from worker.learning.predictor import Predictor, TrainedModel
 from worker.learning.progress import Meter, OnProgress, ShouldStop, Stage, Stopped
 from worker.learning.tiling import WHOLE
@@ -95,6 +94,7 @@ class _Distillation:
         self.teacher, self.dataset, self.backbone = teacher, dataset, backbone
         self.workdir, self.meter = workdir, meter
         active = teacher.card.contexts.active
+        config = dataclasses.replace(config, whole_photo=teacher.card.whole_photo)
         self.config = config if active else dataclasses.replace(config, lambda_context=0.0)
         self.rows = _taught(dataset)
         self.batch = config.batch_labeled + config.batch_unlabeled
@@ -160,25 +160,11 @@ class _Distillation:
     def _new_learner(self) -> Learner:
         torch.manual_seed(derive(self.config.seed, "initial weights"))
         card = self.teacher.card
-        text = text_features(card.labels, self.backbone)
-        head = Aligner(text, card.contexts.count)
-        if card.whole_photo:
-            head.hear_whole_photo()
-        classifier = Classifier(
-            tunable(
-                self.backbone,
-                self.config.adapters,
-                gradient_checkpointing=self.config.gradient_checkpointing,
-            ),
-            head,
-            bf16=self.config.precision is Precision.BF16,
-            grid=self.config.grid,
-        ).to(next(self.backbone.parameters()).device)
+        head = Aligner(text_features(card.labels, self.backbone), card.contexts.count)
+        classifier = trainable(self.backbone, head, self.config)
         # A teacher's scores are plain odds; what a miss costs comes back with the thresholds.
         costs = torch.ones(len(card.labels))
-        return Learner(
-            classifier.to(memory_format=torch.channels_last), self.config, self.plan, costs
-        )
+        return Learner(classifier, self.config, self.plan, costs)
 
     def _fit(self, targets: Targets) -> Learner:
         learner, path = self._new_learner(), self.workdir / "student.safetensors"

@@ -28,7 +28,7 @@ GOOD, BRIGHT, DARK = (), ("bright",), ("dark",)
 
 @pytest.fixture
 def quick_leases(monkeypatch):
-    """Workers started from here are taken over two seconds after their death."""
+    """Workers started from here are taken over seconds after their death."""
     monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "6")
 
 

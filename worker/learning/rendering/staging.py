@@ -18,6 +18,15 @@ from worker.learning.rendering.textures import (
 )
 
 Staged = tuple[Field, dict[str, Mask]]
+SCENERY = (
+    (90, 110, 60),
+    (130, 140, 80),
+    (150, 110, 80),
+    (190, 205, 225),
+    (120, 118, 112),
+    (60, 60, 58),
+    (225, 225, 220),
+)
 
 
 def as_part(rng: RNG, scene: Field, masks: dict[str, Mask], backdrop: Field) -> Staged:
@@ -37,8 +46,8 @@ def as_part(rng: RNG, scene: Field, masks: dict[str, Mask], backdrop: Field) -> 
     shadow = np.roll(Stencil(size).polygon(outline).mask(3), rng.integers(-5, 6, 2), axis=(0, 1))
     behind = backdrop * (1 - np.float32(rng.uniform(0, 0.5)) * shadow[..., None])
     inside = part[..., None]
-    whole: Field = (scene * inside + behind * (1 - inside)).astype(np.float32)
-    return whole, {kind: mask * part for kind, mask in masks.items()}
+    picture: Field = (scene * inside + behind * (1 - inside)).astype(np.float32)
+    return picture, {kind: mask * part for kind, mask in masks.items()}
 
 
 def in_depth(rng: RNG, scene: Field, masks: dict[str, Mask]) -> Staged:
@@ -71,14 +80,3 @@ def scenery(rng: RNG, size: int) -> Field:
     fine = grain(rng, size)[..., None] * np.float32(rng.uniform(0, 0.1))
     blotches: Field = first * share + second * (1 - share) + fine
     return blotches
-
-
-SCENERY = (
-    (90, 110, 60),
-    (130, 140, 80),
-    (150, 110, 80),
-    (190, 205, 225),
-    (120, 118, 112),
-    (60, 60, 58),
-    (225, 225, 220),
-)
