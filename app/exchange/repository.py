@@ -66,7 +66,7 @@ def lock_jobs_with_files(session: Session, moment: datetime, *, limit: int) -> S
     found = (
         select(Job)
         .where(
-            Job.kind.in_((JobKind.IMPORT, JobKind.EXPORT)),
+            Job.kind.in_((JobKind.IMPORT, JobKind.EXPORT, JobKind.EXPORT_MODEL)),
             Job.state.in_(ENDED),
             Job.files_removed_at.is_(None),
             needless,

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.exchange.detection import Format, ImportFormat
 from app.images.models import Split
+from app.jobs.contracts import FileResult
 
 LISTED = 100
 
@@ -117,12 +118,8 @@ class ImportReport(BaseModel):
             self.unknown_labels[word] = self.unknown_labels.get(word, 0) + 1
 
 
-class ExportResult(BaseModel):
+class ExportResult(FileResult):
     """The file that an export made."""
 
-    blob_key: str
-    file_name: str = Field(examples=["boards-coco.zip"])
-    media_type: str = Field(examples=["application/zip"])
-    byte_size: int
     images: int
     missing_photos: int = Field(0, description="Photos whose bytes are lost; their rows are kept.")

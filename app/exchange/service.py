@@ -19,13 +19,14 @@ from app.exchange import exporting, importing, repository
 from app.exchange.bundles import opened
 from app.exchange.exporting import Source, Written
 from app.exchange.importing import Site
-from app.exchange.schemas import ExportIn, ExportResult, ImportOptions, ImportReport
+from app.exchange.schemas import ExportIn, ImportOptions, ImportReport
 from app.jobs import service as jobs
-from app.jobs.contracts import ExportPayload, ImportPayload
+from app.jobs.contracts import ExportPayload, FileResult, ImportPayload
 from app.jobs.models import Job, JobKind, JobState
 from app.projects.models import Project
 
 CLEARED_AT_ONCE = 50
+WITH_A_FILE = (JobKind.EXPORT, JobKind.EXPORT_MODEL)
 
 
 def request_import(
@@ -109,14 +110,17 @@ def recent_jobs(session: Session, project_id: UUID, *, limit: int = 20) -> list[
     return sorted(found, key=lambda job: job.created_at, reverse=True)[:limit]
 
 
-def finished_export(session: Session, project_id: UUID, job_id: UUID) -> ExportResult:
-    """The file of an export. Raises `NotFound`, and `Conflict` while there is none."""
+def finished_export(session: Session, project_id: UUID, job_id: UUID) -> FileResult:
+    """The file of an export, of photos and labels or of a model.
+
+    Raises `NotFound`, and `Conflict` while there is none.
+    """
     job = jobs.get_job(session, job_id)
-    if job.project_id != project_id or job.kind != JobKind.EXPORT:
+    if job.project_id != project_id or job.kind not in WITH_A_FILE:
         raise NotFound("This project has no such export.")
     if job.state != JobState.SUCCEEDED or job.result is None:
         raise Conflict(f"The export is {job.state}; its file is there once it has succeeded.")
-    return ExportResult.model_validate(job.result)
+    return FileResult.model_validate(job.result)
 
 
 def remove_files(session: Session, store: ObjectStore, keep: timedelta) -> None:

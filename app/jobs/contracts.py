@@ -29,6 +29,7 @@ ROUTES: dict[JobKind, Route] = {
     ),
     JobKind.IMPORT: Route("worker.tasks.import_.run", Queue.CPU),
     JobKind.EXPORT: Route("worker.tasks.export.run", Queue.CPU),
+    JobKind.EXPORT_MODEL: Route("worker.tasks.export_model.run", Queue.TRAIN),
     JobKind.PURGE: Route("worker.tasks.purge.run", Queue.CPU),
 }
 
@@ -87,8 +88,47 @@ class ExportPayload(Payload):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class ExportModelPayload(Payload):
+    """With `student_resolution` a student that sees so many pixels a side is distilled first."""
+
+    model_version_id: UUID
+    student_resolution: int | None = Field(None, ge=32)
+    eight_bits: bool = False
+
+
 class PurgePayload(Payload):
     """A deleted project; without one, whatever was deleted before a moment."""
 
     project_id: UUID | None = None
     before: AwareDatetime | None = None
+
+
+class FileResult(BaseModel):
+    """The file that a job made, as its result says."""
+
+    blob_key: str
+    file_name: str = Field(examples=["boards-coco.zip"])
+    media_type: str = Field(examples=["application/zip"])
+    byte_size: int
+
+
+class FormFigures(BaseModel):
+    """How a model does in one of its forms, on photos that it did not learn from.
+
+    A form is `version`, `student`, `model.onnx` or `int8.onnx`. `largest_difference` is that of any
+    probability from the model's own in PyTorch, which may compute in bfloat16; `photos_per_second`
+    counts from decoded pixels to probabilities.
+    """
+
+    form: str
+    map: float | None
+    largest_difference: float | None = None
+    photos_per_second: float | None = None
+
+
+class ExportModelResult(FileResult):
+    """`threads` are those that the files were timed with."""
+
+    photos: int
+    threads: int
+    forms: list[FormFigures]

@@ -18,6 +18,7 @@ class JobKind(StrEnum):
     PREDICT = "predict"
     IMPORT = "import"
     EXPORT = "export"
+    EXPORT_MODEL = "export_model"
     PURGE = "purge"
 
 
@@ -53,7 +54,9 @@ class Job(Identified, Leased, Base):
         Index(
             "ix_job_with_files",
             "finished_at",
-            postgresql_where=text("files_removed_at IS NULL AND kind IN ('import', 'export')"),
+            postgresql_where=text(
+                "files_removed_at IS NULL AND kind IN ('import', 'export', 'export_model')"
+            ),
         ),
     )
 

@@ -12,6 +12,8 @@ class JobStage(StrEnum):
     LEARN_PSEUDO_LABELS = "Learning from pseudo-labels"
     EVALUATE = "Evaluating"
     SAVE = "Saving the model"
+    TEACH = "Teaching a student"
+    EXPORT_MODEL = "Writing and measuring the files"
     COMPARE = "Comparing with the live version"
     PREDICT = "Predicting"
     READ_FILE = "Reading the file"

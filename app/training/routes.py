@@ -23,6 +23,7 @@ from app.training.naming import LabelKeys, with_keys
 from app.training.schemas import (
     DoubtfulLabelOut,
     ModelDetailOut,
+    ModelExportIn,
     ModelOut,
     PredictionIn,
     TrainingIn,
@@ -175,6 +176,30 @@ def promote_model(
     service.promote(session, version, actor_id=principal.user_id)
     response.headers["etag"] = etag(version.version)
     return ModelOut(**_fields(version, annotations.label_keys(session, project.id)))
+
+
+@router.post(
+    "/models/{version_id}/exports",
+    summary="Make ONNX files of a model version, for a computer on the line",
+    status_code=202,
+    response_model=JobOut,
+    responses=responses(NotFound, Conflict),
+    dependencies=[Idempotent],
+)
+def start_model_export(
+    project: ProjectDep,
+    version_id: UUID,
+    session: SessionDep,
+    principal: CanManage,
+    response: Response,
+    body: ModelExportIn | None = None,
+) -> JobOut:
+    """The job's result says how each file does on photos that the model did not learn from. Fetch
+    the zip under `exports/{job_id}/file` when the job has succeeded."""
+    version = service.get_version(session, project.id, version_id)
+    wanted = body or ModelExportIn()
+    job = service.start_export(session, version, wanted, actor_id=principal.user_id)
+    return _accepted(job, response)
 
 
 @router.post(

@@ -77,6 +77,23 @@ class PredictionIn(BaseModel):
     model_version_id: UUID | None = Field(None, description="The live one when left out.")
 
 
+class ModelExportIn(BaseModel):
+    """How a model version leaves Kizu for a computer on the line."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    student_resolution: int | None = Field(
+        None,
+        ge=32,
+        le=1024,
+        examples=[112],
+        description="Distil a student first: kizu-small, on photos of so many pixels a side.",
+    )
+    eight_bits: bool = Field(
+        False, description="Also `int8.onnx`, quicker and smaller; its accuracy is stated."
+    )
+
+
 class ModelOut(BaseModel):
     """A model version: what it is, how well it does, what the gate says about it."""
 

@@ -15,12 +15,13 @@ from app.core.clock import now
 from app.core.errors import Conflict, NotFound
 from app.core.pagination import Slice
 from app.jobs import service as jobs
-from app.jobs.contracts import PredictPayload, TrainPayload
+from app.jobs.contracts import ExportModelPayload, PredictPayload, TrainPayload
 from app.jobs.models import Job, JobKind
 from app.projects import service as projects
 from app.projects.models import Project
 from app.training import gate, repository
 from app.training.models import DatasetSnapshot, ModelState, ModelVersion
+from app.training.schemas import ModelExportIn
 
 
 class NotEnoughLabels(Conflict):
@@ -91,6 +92,26 @@ def start_prediction(
     if live is None:
         raise Conflict("The project has no live model yet. Train one first.")
     return _predict(session, live, actor_id)
+
+
+def start_export(
+    session: Session, version: ModelVersion, wanted: ModelExportIn, *, actor_id: UUID | None
+) -> Job:
+    """Queue the making of ONNX files of a version, live or not."""
+    payload = ExportModelPayload(model_version_id=version.id, **wanted.model_dump())
+    return jobs.create_job(
+        session,
+        kind=JobKind.EXPORT_MODEL,
+        project_id=version.project_id,
+        payload=payload,
+        created_by=actor_id,
+    )
+
+
+def list_exports(session: Session, version: ModelVersion) -> list[Job]:
+    """Recent exports of a version, the newest first, whatever became of them."""
+    found = jobs.list_jobs(session, project_id=version.project_id, kind=JobKind.EXPORT_MODEL)
+    return [job for job in found.rows if job.payload["model_version_id"] == str(version.id)]
 
 
 def _predict(session: Session, version: ModelVersion, actor_id: UUID | None) -> Job:

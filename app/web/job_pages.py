@@ -10,6 +10,7 @@ from app.core.http.deps import SessionDep
 from app.identity.deps import CanRead
 from app.jobs import service as jobs
 from app.jobs.models import JobState
+from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.web.requests import page_router
 from app.web.templating import render
@@ -30,6 +31,7 @@ def jobs_page(
         project=project,
         jobs=page.rows,
         active=ACTIVE,
+        lenders=[other for other in projects.list_projects(session) if other.id != project.id],
     )
 
 

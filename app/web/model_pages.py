@@ -15,6 +15,7 @@ from app.projects.models import Label
 from app.training import service as training
 from app.training.models import ModelVersion
 from app.web.charts import Figure, figure
+from app.web.job_pages import ACTIVE
 from app.web.label_graph import Graph, label_graph, mark
 from app.web.requests import page_router
 from app.web.templating import render
@@ -66,6 +67,9 @@ def model_page(
         shares=PROMISED_SHARES,
         promised=promised_thresholds(version),
         contexts=context_groups(version, labels),
+        settled=settled(version),
+        exports=training.list_exports(session, version),
+        active=ACTIVE,
     )
 
 
@@ -89,6 +93,22 @@ def promised_thresholds(version: ModelVersion) -> dict[str, list[tuple[str, list
 def _threshold(promises: list[dict[str, Any]], value: int, share: float) -> float | None:
     found = [p["threshold"] for p in promises if p["value"] == value and p["alpha"] == share]
     return float(found[0]) if found else None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the part models of a training settled."""
+
+    whole_photo: bool
+    pairs: bool
+
+
+def settled(version: ModelVersion) -> Settled | None:
+    """None for a version that tried nothing: a frozen one, one with few labels or little time."""
+    config = version.card.get("config", {})
+    if config.get("plan", {}).get("committees", 0) < 2:
+        return None
+    return Settled(bool(version.card.get("whole_photo")), bool(config.get("lambda_pairs")))
 
 
 @dataclass(frozen=True)

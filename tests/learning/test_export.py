@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo, truth
+from worker.learning import onnx_model
 from worker.learning.aligner import Aligner, Classifier
 from worker.learning.backbone import untrained
 from worker.learning.card import ModelCard
@@ -119,3 +121,32 @@ def test_predicting_needs_no_torch(exported, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(1, 3)"
+
+
+def test_a_terminal_prints_a_line_a_photo(exported, tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(PHOTOS[0]).save(photo)
+    assert onnx_model.main([str(exported), str(photo), str(photo)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2
+    assert lines[0]["photo"] == str(photo)
+    expected = OnnxModel.load(exported).predict([PHOTOS[0]])[0]
+    assert list(lines[0]["probabilities"].values()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("folder", "photo", "more"),
+    [
+        ("gone", "photo.png", []),
+        (".", "gone.png", []),
+        (".", "x.txt", []),
+        (".", "photo.png", ["--file", "no"]),
+    ],
+)
+def test_a_terminal_is_told_in_a_line_what_is_wrong(
+    exported, tmp_path, capsys, folder, photo, more
+):
+    Image.fromarray(PHOTOS[0]).save(tmp_path / "photo.png")
+    (tmp_path / "x.txt").write_text("no photo")
+    assert onnx_model.main([str(exported / folder), str(tmp_path / photo), *more]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

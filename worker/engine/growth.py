@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-import numpy as np
-
 from app.training.service import NoNewLabel
-from app.training.snapshots import UNKNOWN, LabelColumn, Snapshot
+from app.training.snapshots import LabelColumn, Snapshot
 from worker.learning.aligner import LabelSpec
-from worker.learning.dataset import TrainingSet
 from worker.learning.plan import TrainingConfig
 from worker.learning.predictor import Predictor
 
@@ -21,21 +18,11 @@ def spec(label: LabelColumn) -> LabelSpec:
 
 @dataclass(frozen=True)
 class Columns:
-    """The model's labels in its own order, then the new ones; `sources` are their columns in the
-    snapshot, None for a label that was archived since."""
+    """The model's labels in its own order, then the new ones."""
 
     model: Predictor
     labels: tuple[LabelSpec, ...]
     label_ids: list[UUID]
-    sources: tuple[int | None, ...]
-
-    def of(self, dataset: TrainingSet) -> TrainingSet:
-        """The set with these columns; of archived labels nothing is known."""
-        labels = np.full((len(dataset.keys), len(self.sources)), UNKNOWN, dtype=np.int8)
-        for column, source in enumerate(self.sources):
-            if source is not None:
-                labels[:, column] = dataset.labels[:, source]
-        return dataclasses.replace(dataset, labels=labels)
 
 
 def beside(snapshot: Snapshot, predictor: Predictor, known: Sequence[UUID]) -> Columns:
@@ -53,13 +40,10 @@ def beside(snapshot: Snapshot, predictor: Predictor, known: Sequence[UUID]) -> C
         for label_id, label in zip(known, predictor.card.labels, strict=True)
     )
     card = dataclasses.replace(predictor.card, labels=own)
-    label_ids = [*known, *(label.id for label in new)]
-    places = {label.id: place for place, label in enumerate(snapshot.labels)}
     return Columns(
         Predictor(predictor.classifier, card),
         (*own, *(spec(label) for label in new)),
-        label_ids,
-        tuple(places.get(label_id) for label_id in label_ids),
+        [*known, *(label.id for label in new)],
     )
 
 

@@ -40,7 +40,7 @@ from worker.engine.looking import Looker
 from worker.engine.model_cache import shared_models, shared_tokens
 from worker.engine.parallel import processes_for, train_in_processes
 from worker.engine.photos import PhotoReader
-from worker.engine.training_set import with_photos, with_tokens
+from worker.engine.training_set import in_order, with_photos, with_tokens
 from worker.learning import dataset
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
 from worker.learning.contexts import PriorGroups
@@ -235,7 +235,7 @@ def learn_new(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: S
     photos = _training_set(run, snapshot, predictor.classifier.backbone, config)
     model = grow(
         columns.model,
-        columns.of(photos),
+        in_order(photos, snapshot, columns.label_ids),
         columns.labels,
         config,
         origin=f"version {version.number}",

@@ -1,11 +1,13 @@
 """A snapshot as learning takes it: photos for a backbone that is tuned, tokens for a frozen one."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 import numpy as np
 
 from app.images.models import Split
-from app.training.snapshots import Snapshot, SnapshotRow
+from app.training.snapshots import UNKNOWN, Snapshot, SnapshotRow
 from worker.engine.feature_store import FeatureStore
 from worker.engine.features import FrozenFeatures
 from worker.engine.photos import PhotoReader
@@ -41,6 +43,17 @@ def with_tokens(
     rows = _most_useful(snapshot.rows, int(room))
     features.fill([row.sha256 for row in rows], before_batch=before_batch)
     return _assembled(rows, len(snapshot.labels), photos, features)
+
+
+def in_order(photos: TrainingSet, snapshot: Snapshot, label_ids: Sequence[UUID]) -> TrainingSet:
+    """The set with a column for each of these labels; of those that the snapshot lacks, nothing
+    is known."""
+    places = {label.id: place for place, label in enumerate(snapshot.labels)}
+    labels = np.full((len(photos.keys), len(label_ids)), UNKNOWN, dtype=np.int8)
+    for column, label_id in enumerate(label_ids):
+        if label_id in places:
+            labels[:, column] = photos.labels[:, places[label_id]]
+    return dataclasses.replace(photos, labels=labels)
 
 
 def _most_useful(rows: Sequence[SnapshotRow], count: int) -> tuple[SnapshotRow, ...]:

@@ -1,7 +1,7 @@
 """A trained model as an ONNX file: to predict where there is no PyTorch, on a line's own computer.
 
 The file computes logits; the card beside it turns them into probabilities, so that calibration has
-one home. Files are run by `onnx_model.py`. Needs the extra `onnx`.
+one home. Files are run by `onnx_model.py`.
 """
 
 import copy

@@ -1,9 +1,14 @@
 """An exported model in use: photos in, calibrated probabilities out, without PyTorch.
 
-Nothing imported here may import torch; a test holds that. Files are written by `export.py`.
+    python -m worker.learning.onnx_model FOLDER PHOTO ... [--file int8.onnx]
+
+prints a line of JSON for each photo. Nothing imported here may import torch; a test holds that.
+Files are written by `export.py`.
 """
 
+import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -11,13 +16,16 @@ from typing import Any, Self
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import NoSuchFile
 from PIL import Image
 
+from worker.imaging.decode import Undecodable, decode
 from worker.learning.calibration import Calibration
 from worker.learning.tiling import Grid, Size
 
 MODEL, CARD = "model.onnx", "card.json"
 BATCH = 16
+MOST_PIXELS = 400_000_000
 
 Scores = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -68,3 +76,25 @@ def as_batch(photos: Sequence[Pixels], size: Size) -> NDArray[np.float32]:
         fitted = np.asarray(image, dtype=np.float32) / 255
         pixels[:] = fitted if fitted.ndim == 2 else fitted.transpose(2, 0, 1)
     return batch
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m worker.learning.onnx_model")
+    parser.add_argument("folder", type=Path, help="where the model and its card lie")
+    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
+    parser.add_argument("--file", default=MODEL, metavar="NAME")
+    args = parser.parse_args(argv)
+    try:
+        model = OnnxModel.load(args.folder, file=args.file)
+        for photo in args.photos:
+            pixels = np.asarray(decode(photo, max_pixels=MOST_PIXELS).picture)
+            scores = dict(zip(model.labels, model.predict([pixels])[0].tolist(), strict=True))
+            print(json.dumps({"photo": str(photo), "probabilities": scores}, ensure_ascii=False))
+    except (OSError, Undecodable, NoSuchFile) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,14 @@
 """The page of a model version, as the server writes it."""
 
+import re
+
 import pytest
 
+from app.jobs.contracts import ExportModelResult, FormFigures
+from app.jobs.models import JobState
+from app.training import service
 from app.training.models import ModelState
+from app.training.schemas import ModelExportIn
 from tests.factories import make_label
 
 PROMISE = {"value": 1, "threshold": 0.934, "alpha": 0.05, "delta": 0.05}
@@ -95,3 +101,41 @@ def test_reliability_is_drawn_before_and_after(line, page):
 def test_a_version_without_evidence_has_no_reliability(line, page):
     line.version(1, ModelState.LIVE)
     assert "no photo was labelled to measure" in page()
+
+
+def test_what_part_models_settled_is_said(line, page):
+    config = {"plan": {"committees": 2}, "lambda_pairs": 0.0}
+    line.version(1, ModelState.LIVE, card=card(line, config=config, whole_photo=True))
+    said = page().partition("Settled by held-out labels")[2]
+    assert re.findall("<dd>(Yes|No)</dd>", said) == ["Yes", "No"]
+    assert "取り置いたラベルで決めたこと" in page("ja")
+
+
+def test_a_version_that_tried_nothing_settled_nothing(line, page):
+    line.version(1, ModelState.LIVE, card=card(line, config={"plan": {"committees": 1}}))
+    assert "Settled by held-out labels" not in page()
+
+
+def test_exported_files_are_offered_with_their_figures(line, page):
+    version = line.version(1, ModelState.LIVE, card=card(line))
+    onnx = {"largest_difference": 0.0012, "photos_per_second": 41.2}
+    forms = [
+        FormFigures(form="version", map=0.912),
+        FormFigures(form="model.onnx", map=0.911, **onnx),
+    ]
+    job = service.start_export(line.session, version, ModelExportIn(), actor_id=None)
+    job.state = JobState.SUCCEEDED
+    job.result = ExportModelResult(
+        blob_key="k",
+        file_name="line-version-1-onnx.zip",
+        media_type="application/zip",
+        byte_size=9,
+        photos=200,
+        threads=2,
+        forms=forms,
+    ).model_dump(mode="json")
+    text = page()
+    assert f"/exports/{job.id}/file" in text
+    assert all(figure in text for figure in ("91.2%", "91.1%", "0.12%", ">41<", "200 photos"))
+    job.files_removed_at = job.created_at
+    assert f"/exports/{job.id}/file" not in page()

@@ -322,12 +322,25 @@ def test_reviewers_read_and_do_not_decide(line, client, path):
     line.session.commit()
     client.headers["Authorization"] = f"Bearer {token}"
     assert client.get(f"{path}/models/{second.id}").status_code == 200
-    for address in ("trainings", "predictions", "models/roll-back", f"models/{second.id}/promote"):
+    model = f"models/{second.id}"
+    refused = (
+        "trainings",
+        "predictions",
+        "models/roll-back",
+        f"{model}/promote",
+        f"{model}/exports",
+    )
+    for address in refused:
         assert client.post(f"{path}/{address}").status_code == 403
 
 
 def test_unknown_models_are_not_found(client, path, line):
-    for method, address in (("GET", ""), ("POST", "/promote"), ("GET", "/predictions")):
+    for method, address in (
+        ("GET", ""),
+        ("POST", "/promote"),
+        ("GET", "/predictions"),
+        ("POST", "/exports"),
+    ):
         url = f"{path}/models/{line.project.id}{address}"
         assert client.request(method, url, headers={"If-Match": "*"}).status_code == 404
 
