@@ -73,7 +73,7 @@ class Bench:
 
     def train(self, method: Method, tuned: Mapping[str, Any]) -> Trained:
         """Train a method with `tuned` settings, from where an earlier call was stopped."""
-        config = method.configure(replace(self.config, **tuned))
+        config = method.configured(replace(self.config, **tuned))
         folder = _continued(self._warm_up(method, config), self._folder_of(method, tuned))
         ledger = Ledger(folder, self.backbone)
         training = self._training(method, config, folder, ledger, stop_at=lambda _: False)
@@ -167,7 +167,7 @@ class Bench:
 def warm_up_name(method: Method, config: TrainingConfig) -> str:
     """Methods of one name have the same warm-up."""
     training = (config.loss, config.epochs, config.lr, config.head_lr, config.lambda_pairs)
-    parts = (method.head.__name__, method.contexts, *training)
+    parts = (method.head.__name__, method.contexts, method.makes_trials, *training)
     return "-".join(["warm", *map(str, parts)])
 
 

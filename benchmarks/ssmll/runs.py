@@ -72,7 +72,7 @@ def units(
                 _check_alike(study, file, tuned)
                 continue
             own = draw.for_method(method)
-            group = warm_up_name(method, method.configure(study.config(draw.seed, tuned)))
+            group = warm_up_name(method, method.configured(study.config(draw.seed, tuned)))
             members = groups.setdefault((own.share, own.seed, group), (own, {}))[1]
             members[method.name] = None  # once: the upper bound is the same for every share
     return [Unit(draw, key[2], tuple(names)) for key, (draw, names) in groups.items()]

@@ -35,7 +35,7 @@ def grid(method: Method, config: TrainingConfig) -> list[Point]:
 
 def searchable(method: Method) -> bool:
     """Whether it is trained at all."""
-    return method.configure(TrainingConfig()).epochs != 0
+    return method.configured(TrainingConfig()).epochs != 0
 
 
 def search(study: Study, unit: Unit, follow: Follow) -> None:

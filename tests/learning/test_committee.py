@@ -7,6 +7,7 @@ import pytest
 from torch import nn
 
 from tests.learning.marks import QUICK, SPECS, backbone, marks
+from worker.learning.baselines import METHODS
 from worker.learning.committee import Committee, Votes, settled, trials
 from worker.learning.evidence import Evidence
 from worker.learning.method import KIZU
@@ -58,12 +59,20 @@ def test_nobody_votes_where_there_is_no_committee():
 
 
 def test_only_what_is_open_is_tried():
-    config = KIZU.configure(QUICK)
-    assert [name for name, _ in trials(config)] == ["paired", "whole"]
-    assert (settled(config).lambda_pairs, settled(config).whole_photo) == (0.0, False)
-    given = replace(config, lambda_pairs=0.2)
+    assert [name for name, _ in trials(QUICK)] == ["paired", "whole"]
+    assert (settled(QUICK).lambda_pairs, settled(QUICK).whole_photo) == (0.0, False)
+    given = replace(QUICK, lambda_pairs=0.2)
     assert trials(given) == [("whole", {"whole_photo": True})]
     assert settled(given).lambda_pairs == 0.2
+
+
+def test_only_kizu_leaves_open_what_is_not_given():
+    given = replace(QUICK, lambda_pairs=0.2)
+    assert trials(KIZU.configured(given)) == [("whole", {"whole_photo": True})]
+    for name, method in METHODS.items():
+        if not method.makes_trials:
+            assert trials(method.configured(given)) == [], name
+            assert method.configured(given).lambda_pairs == 0.2
 
 
 def test_held_out_labels_settle_whether_photos_are_paired(tmp_path):

@@ -146,7 +146,7 @@ def _method(model: Predictor, origin: str) -> Method:
     name = f"{KIZU.name}, new labels of {origin}"
     # A frozen backbone leaves little to choose, and a grown head nothing.
     return dataclasses.replace(
-        KIZU, name=name, head=head, contexts=Contexts.NONE, configure=lambda config: config
+        KIZU, name=name, head=head, contexts=Contexts.NONE, makes_trials=False
     )
 
 

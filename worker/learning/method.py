@@ -5,7 +5,7 @@ and the same loop, are in `baselines/`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.learning.aligner import Aligner, Head
+from worker.learning.committee import settled
 from worker.learning.contexts import ContextGroups, find_contexts, shuffled_groups
 from worker.learning.plan import TrainingConfig
 from worker.learning.pseudo_labeling import Rule, calibrated_class_aware
@@ -34,7 +35,8 @@ class Method:
     """`rule` makes the pseudo-labels; without one only human labels are learned.
 
     `measures_confidence` says that the rule, or the outcome, rests on held-out labels: where none
-    are set aside, they are made by cross-fitting. `configure` is the method's own part of the
+    are set aside, they are made by cross-fitting; with `makes_trials` part models also settle what
+    the configuration leaves open (committee.py). `configure` is the method's own part of the
     configuration, its loss for example. `source` is where it was published.
     """
 
@@ -44,7 +46,13 @@ class Method:
     rule: Rule | None
     contexts: Contexts = Contexts.NONE
     measures_confidence: bool = False
+    makes_trials: bool = False
     configure: Callable[[TrainingConfig], TrainingConfig] = lambda config: config
+
+    def configured(self, config: TrainingConfig) -> TrainingConfig:
+        """The configuration as this method trains with it."""
+        own = self.configure(config)
+        return own if self.makes_trials else settled(own)
 
     def groups(
         self, labels: NDArray[np.int8], keys: Sequence[str], config: TrainingConfig
@@ -70,5 +78,5 @@ KIZU = Method(
     rule=calibrated_class_aware,
     contexts=Contexts.FOUND,
     measures_confidence=True,
-    configure=lambda config: replace(config, lambda_pairs=None, whole_photo=None),
+    makes_trials=True,
 )

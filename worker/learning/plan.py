@@ -73,8 +73,8 @@ class TrainingConfig:
     lambda_unlabeled: float = 1.0
     lambda_context: float = 0.5
     # None: if it helps, by the part models (committee.py)
-    lambda_pairs: float | None = 0.0  # photos side by side (pairs.py)
-    whole_photo: bool | None = False  # the mean token speaks for labels too
+    lambda_pairs: float | None = None  # photos side by side (pairs.py); None: tried, or 0
+    whole_photo: bool | None = None  # the mean token speaks for labels too; None: tried, or not
     n_contexts: int | None = None  # None: found from the labels
     context_prior: PriorGroups | None = None  # another project's groups, while labels are few
     folds: int = 2

@@ -100,7 +100,7 @@ def train(
     """
     dataset.ensure_learnable(len(labels))
     workdir.mkdir(parents=True, exist_ok=True)
-    config = method.configure(resolve(config or TrainingConfig(), backbone, dataset))
+    config = method.configured(resolve(config or TrainingConfig(), backbone, dataset))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     processes = Processes.here()

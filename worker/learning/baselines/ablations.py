@@ -9,7 +9,6 @@ from torch import Tensor
 from worker.learning.aligner import Aligner, Alignment, Head
 from worker.learning.backbone import ImageFeatures
 from worker.learning.baselines.fixmatch import fixed_thresholds
-from worker.learning.committee import settled
 from worker.learning.method import KIZU, Contexts
 from worker.learning.pseudo_labeling import Round, calibrated_class_aware
 from worker.learning.thresholds import PseudoLabels
@@ -44,10 +43,10 @@ def teacher_alone(known: Round) -> PseudoLabels:
 
 
 ABLATIONS = (
-    replace(KIZU, name="kizu-global", head=global_aligner, configure=settled),
+    replace(KIZU, name="kizu-global", head=global_aligner, makes_trials=False),
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
-    replace(KIZU, name="kizu-no-trials", configure=settled),
+    replace(KIZU, name="kizu-no-trials", makes_trials=False),
     replace(KIZU, name="kizu-no-pseudo-labels", rule=None),
     replace(KIZU, name="kizu-teacher-alone", rule=teacher_alone),
     replace(KIZU, name="kizu-equal-weights", rule=equal_weights),
