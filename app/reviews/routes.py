@@ -299,6 +299,8 @@ def _lease(held: Held, keys: dict[UUID, str], address: str) -> LeaseOut:
         file_name=image.file_name,
         width=image.width,
         height=image.height,
+        bit_depth=image.bit_depth,
+        media_type=image.media_type,
         lot=image.lot,
         split=Split(image.split),
         token=lease.token,

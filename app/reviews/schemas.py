@@ -64,6 +64,8 @@ class LeaseOut(BaseModel):
     file_name: str
     width: int | None
     height: int | None
+    bit_depth: int | None
+    media_type: str
     lot: str | None
     split: Split
     token: UUID = Field(description="Send it back with every call about this lease.")

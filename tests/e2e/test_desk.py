@@ -32,8 +32,8 @@ def test_a_lost_lease_gives_the_work_back(desk, workplace):
     workplace.drop_leases()
     desk.keyboard.press("Enter")
     expect(desk.locator("#lost")).to_be_visible()
-    expect(desk.locator("#lost-draft")).to_contain_text(name)
-    expect(desk.locator("#lost-draft")).to_contain_text("Dent: Present")
+    expect(desk.locator("#lost-name")).to_have_text(name)
+    expect(desk.locator("#lost-draft tr").nth(1)).to_have_text("DentPresentnothing yet")
     assert workplace.truth("parts") == {}
 
     desk.locator("#lost-retake").click()
@@ -57,7 +57,7 @@ def test_a_reloaded_page_goes_on_where_it_was(desk):
 def test_a_lost_network_only_delays(desk, workplace, watched):
     desk.context.set_offline(True)
     desk.keyboard.press("Enter")
-    expect(desk.locator("#status")).to_contain_text("not sent yet")
+    expect(desk.locator("#unsent")).to_contain_text("1 not sent yet")
     desk.context.set_offline(False)
     expect(desk.locator("#status")).to_have_text("Saved", timeout=20_000)
     assert len(workplace.truth("parts")) == 1
@@ -140,3 +140,138 @@ def test_a_suggestion_shows_where_it_was_seen(desk):
     expect(heat).to_be_visible()
     desk.keyboard.press("Enter")
     expect(heat).to_be_hidden()
+
+
+def scale(desk) -> float:
+    return desk.evaluate(
+        "new DOMMatrix(getComputedStyle(document.querySelector('#view')).transform).a"
+    )
+
+
+def test_looking_closer_by_wheel_keys_and_buttons(desk):
+    stage = desk.locator("#stage").bounding_box()
+    desk.mouse.move(stage["x"] + 100, stage["y"] + 100)
+    desk.mouse.wheel(0, -400)
+    assert scale(desk) > 1.5
+    point = "document.elementFromPoint({x}, {y}).id".format(
+        x=stage["x"] + stage["width"] / 2, y=stage["y"] + stage["height"] / 2
+    )
+    assert desk.evaluate(point) == "photo"
+    desk.keyboard.press("0")
+    assert scale(desk) == 1
+    desk.keyboard.press("+")
+    desk.keyboard.press("+")
+    assert scale(desk) == pytest.approx(2.25)
+    desk.keyboard.press("-")
+    assert scale(desk) == pytest.approx(1.5)
+    desk.get_by_role("button", name="Whole photo").click()
+    assert scale(desk) == 1
+    desk.keyboard.press("+")
+    desk.keyboard.press("Enter")
+    assert scale(desk) == 1, "the next photo is shown whole"
+
+
+def test_dragging_moves_a_closer_look_and_never_off_the_photo(desk):
+    left = "new DOMMatrix(getComputedStyle(document.querySelector('#view')).transform).e"
+    stage = desk.locator("#stage").bounding_box()
+    for _ in range(3):
+        desk.keyboard.press("+")
+    before = desk.evaluate(left)
+    desk.mouse.move(stage["x"] + 300, stage["y"] + 300)
+    desk.mouse.down()
+    desk.mouse.move(stage["x"] + 340, stage["y"] + 300, steps=3)
+    desk.mouse.up()
+    assert desk.evaluate(left) == pytest.approx(before + 40)
+    desk.mouse.down()
+    desk.mouse.move(stage["x"] + 5000, stage["y"] + 300, steps=3)
+    desk.mouse.up()
+    assert desk.evaluate(left) == 0
+
+
+def test_two_fingers_pinch(desk):
+    pinch = """() => {
+        const stage = document.querySelector("#stage");
+        stage.setPointerCapture = () => {};
+        const box = stage.getBoundingClientRect();
+        const touch = (type, pointerId, x) => {
+            const place = { clientX: box.left + x, clientY: box.top + 200, bubbles: true };
+            stage.dispatchEvent(new PointerEvent(type, { pointerId, ...place }));
+        };
+        touch("pointerdown", 11, 200);
+        touch("pointerdown", 12, 300);
+        touch("pointermove", 12, 400);
+        touch("pointerup", 11, 200);
+        touch("pointerup", 12, 400);
+    }"""
+    desk.evaluate(pinch)
+    assert scale(desk) == pytest.approx(2)
+
+
+def test_another_order_brings_other_photos(desk):
+    with desk.expect_request(lambda r: r.method == "POST" and r.url.endswith("/leases")) as asked:
+        desk.locator("#order").select_option("newest")
+    assert asked.value.post_data_json["order"] == "newest"
+    desk.goto("/projects/parts/review?order=margin")
+    expect(desk.locator("#order")).to_have_value("margin")
+
+
+def test_keys_can_be_changed_and_stay_so(desk, workplace):
+    desk.keyboard.press("?")
+    button = desk.locator("button[data-change=submit]")
+    button.click()
+    desk.keyboard.press("u")
+    expect(desk.locator("#keys-problem")).to_contain_text("u")
+    button.click()
+    desk.keyboard.press("j")
+    expect(desk.locator("#submit kbd")).to_have_text("j")
+    desk.keyboard.press("Escape")
+    desk.reload()
+    expect(desk.locator("#photo")).to_be_visible()
+    desk.keyboard.press("Enter")
+    desk.keyboard.press("j")
+    expect(desk.locator("#status")).to_have_text("Saved")
+    assert len(workplace.truth("parts")) == 1
+    desk.keyboard.press("?")
+    desk.locator("#keys-reset").click()
+    expect(desk.locator("#submit kbd")).to_have_text("Enter")
+
+
+def test_what_was_not_sent_is_sent_by_the_next_page(desk, workplace, watched):
+    name = desk.locator("#file-name").inner_text()
+    desk.route("**/submit", lambda route: route.abort())
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#unsent")).to_be_visible()
+    desk.once("dialog", lambda dialog: dialog.accept())
+    desk.reload()
+    expect(desk.locator("#photo")).to_be_visible()
+    expect(desk.locator("#file-name")).not_to_have_text(name)
+    desk.unroute("**/submit")
+    expect(desk.locator("#status")).to_have_text("Saved")
+    expect(desk.locator("#unsent")).to_be_hidden()
+    assert list(workplace.truth("parts")) == [name]
+    watched.complaints.clear()
+
+
+def test_an_ended_session_only_delays(desk, workplace):
+    cookies = desk.context.cookies()
+    desk.context.clear_cookies()
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#unsent")).to_contain_text("signed out")
+    expect(desk.locator("#sign-in")).to_be_visible()
+    desk.context.add_cookies(cookies)
+    expect(desk.locator("#status")).to_have_text("Saved")
+    assert len(workplace.truth("parts")) == 1
+
+
+def test_two_answers_lie_side_by_side_when_a_lease_was_lost(desk, workplace):
+    name = desk.locator("#file-name").inner_text()
+    workplace.drop_leases()
+    workplace.state("parts", name, scratch=LabelValue.ABSENT, dent=LabelValue.ABSENT)
+    desk.keyboard.press("Enter")
+    rows = desk.locator("#lost-draft tr")
+    expect(rows.nth(0)).to_have_text("ScratchPresentAbsent")
+    expect(rows.nth(0)).to_have_attribute("data-differs", "")
+    expect(rows.nth(1)).not_to_have_attribute("data-differs", "")
+    desk.locator("#lost-mine").click()
+    expect(desk.locator("#lost")).to_be_hidden()
+    assert workplace.truth("parts")[name]["scratch"] == LabelValue.PRESENT

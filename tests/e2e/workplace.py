@@ -25,6 +25,7 @@ from app.projects.models import Label, Project
 from app.pseudolabels import heat_maps
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow, Proposal
+from app.reviews import service as reviews
 from app.reviews.models import ReviewLease
 from tests.factories import make_label, make_version
 from worker.imaging.decode import decode
@@ -124,6 +125,21 @@ class Workplace:
                 name = session.get_one(Image, image_id).file_name
                 found.setdefault(name, {})[keys[label_id]] = value
             return found
+
+    def state(self, slug: str, file_name: str, **values: LabelValue) -> None:
+        """Somebody else states all there is to say of a photo."""
+        with transaction(self.sessions) as session:
+            project = projects.get_project(session, slug)
+            labels = projects.labels_by_key(session, project.id)
+            image = session.scalars(select(Image).where(Image.file_name == file_name)).one()
+            reviews.annotate(
+                session,
+                project_id=project.id,
+                image_id=image.id,
+                author_id=None,
+                values={labels[key].id: value for key, value in values.items()},
+                is_complete=True,
+            )
 
     def drop_leases(self) -> None:
         """Every lease is over, as after a night."""

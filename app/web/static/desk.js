@@ -1,39 +1,44 @@
 // The desk where people annotate and review: one photo, its labels, keys. Over the public API only.
 //
-// A photo in hand is a lease. Answers are kept as `values`: label key → present | absent | unsure;
-// labels that are off count as absent once the photo is submitted.
+// Answers are kept as `values`: label key → present | absent | unsure; labels that are off count as
+// absent once the photo is submitted.
 
-import { call, create, Problem } from "./api.js";
+import { create } from "./api.js";
 import { ActiveClock } from "./clock.js";
 import { HeatOverlay } from "./heat.js";
+import { isForeign, KeyMap, nameOf } from "./keymap.js";
+import { isLost, Leases } from "./leases.js";
+import { LostWork } from "./lost.js";
+import { Outbox } from "./outbox.js";
+import { Viewer } from "./viewer.js";
 
-const AHEAD = 6;
-const HEARTBEAT_MS = 60_000;
 const DRAFT_DELAY_MS = 300;
-const RETRY_MS = 3_000;
-const LEASE_LOST = "/problems/lease-lost";
+const SHARP_TYPES = new Set(["image/jpeg", "image/png", "image/webp", "image/bmp"]);
+const PREVIEW_SIDE = 1280;
+const USUAL_KEYS = { submit: "enter", clear: "x", undo: "u", skip: "s", zoomIn: "+", zoomOut: "-", fit: "0", help: "?" };
 
 const byId = (id) => document.getElementById(id);
 const config = JSON.parse(byId("desk").dataset.config);
-const reviews = `/projects/${config.slug}/reviews`;
 const text = config.messages;
+const isReview = config.purpose === "review";
+const mine = `kizu/${config.user}`;
+
 const clock = new ActiveClock();
 const overlay = new HeatOverlay(byId("heat"), byId("photo"));
+const viewer = new Viewer(byId("stage"), byId("view"), byId("photo"));
+const keys = new KeyMap(`${mine}/keys`, { ...USUAL_KEYS, ...(isReview ? { heat: "h" } : {}) }, config.labels);
+const leases = new Leases(config.slug, { purpose: config.purpose, ...config.wish }, {
+  onLost: (lease, error) => lost.show(workOn(lease), error.message),
+  onTrouble: showTrouble,
+});
+const outbox = new Outbox(`${mine}/${config.slug}`, { onCount: showUnsent, onSent, onRefused });
+const lost = new LostWork(config, { retake: retakeLost, settled: forgetLost });
 
-const desk = {
-  waiting: [], // leases we hold, the first one on the screen
-  values: {},
-  heat: 0, // which of the photo's heat maps is shown: 0 none, then the first, the second, …
-  unsent: 0,
-  isFilling: false,
-  draftTimer: null,
-  lost: null,
-};
+let values = {};
+let heat = 0; // which of the photo's heat maps is shown: 0 none, then the first, the second, …
+let draftTimer = null;
 
-const isWaiting = (imageId) => desk.waiting.some((held) => held.image_id === imageId);
-const current = () => desk.waiting[0] ?? null;
 const fill = (message, names) => message.replace(/\{(\w+)\}/g, (_, name) => names[name]);
-const previewOf = (lease) => `/api/v1/projects/${config.slug}/images/${lease.image_id}/preview`;
 
 // What the person sees
 
@@ -42,27 +47,33 @@ function say(message) {
 }
 
 function startingValues(lease) {
-  const values = { ...lease.known };
-  for (const suggestion of lease.suggestions) values[suggestion.label] = suggestion.value;
-  return { ...values, ...(lease.draft?.values ?? {}) };
+  const found = { ...lease.known };
+  for (const suggestion of lease.suggestions) found[suggestion.label] = suggestion.value;
+  return { ...found, ...(lease.draft?.values ?? {}) };
 }
 
 function show() {
-  const lease = current();
+  const lease = leases.current;
   hideHeat();
   byId("photo").hidden = !lease;
   byId("stage-message").hidden = Boolean(lease);
   for (const name of ["submit", "clear", "skip"]) byId(name).disabled = !lease;
   if (!lease) return showNothingWaits();
-  desk.values = startingValues(lease);
+  values = startingValues(lease);
   clock.restart(lease.draft?.active_seconds ?? 0);
-  const photo = byId("photo");
-  photo.src = previewOf(lease);
-  photo.alt = lease.file_name;
+  viewer.show(leases.previewOf(lease), sharpOf(lease));
+  byId("photo").alt = lease.file_name;
   byId("file-name").textContent = lease.file_name;
   byId("file-facts").textContent = [lease.lot, lease.width && `${lease.width} × ${lease.height}`].filter(Boolean).join(" · ") || "\u00a0";
   drawLabels(lease);
-  desk.waiting.slice(1).forEach(prefetch);
+  leases.prefetch();
+}
+
+// The photo as it came, where it is finer than the preview and a browser shows it as Kizu does.
+function sharpOf(lease) {
+  const isFiner = Math.max(lease.width, lease.height) > PREVIEW_SIDE;
+  if (!isFiner || lease.bit_depth > 8 || !SHARP_TYPES.has(lease.media_type)) return null;
+  return `/api/v1/projects/${config.slug}/images/${lease.image_id}/original`;
 }
 
 function showNothingWaits() {
@@ -79,16 +90,21 @@ function showTrouble(error) {
   byId("stage-text").textContent = error.message;
 }
 
-function prefetch(lease) {
-  if (lease.prefetched) return;
-  lease.prefetched = new Image();
-  lease.prefetched.src = previewOf(lease);
+function showUnsent(count, obstacle) {
+  byId("desk").dataset.unsent = count;
+  byId("unsent").hidden = !obstacle;
+  byId("unsent-text").textContent = obstacle ? fill(text.unsent[obstacle], { count }) : "";
+  byId("sign-in").hidden = obstacle !== "session";
 }
 
+// Suggested labels first, the surest on top; each label keeps its own key wherever it stands.
 function drawLabels(lease) {
   const suggestions = new Map(lease.suggestions.map((one) => [one.label, one]));
+  const surety = ({ key }) => (suggestions.get(key)?.value === "present" ? suggestions.get(key).confidence : 0);
+  const places = config.labels.map((label, index) => ({ label, index, surety: surety(label) }));
+  places.sort((one, other) => other.surety - one.surety || one.index - other.index);
   byId("labels").replaceChildren(
-    ...config.labels.map((label, index) => {
+    ...places.map(({ label, index }) => {
       const item = document.createElement("li");
       item.append(chipOf(label, index, suggestions.get(label.key)));
       return item;
@@ -120,7 +136,7 @@ function chipOf(label, index, suggestion) {
 function paint(key) {
   const chip = document.querySelector(`.chip[data-label="${CSS.escape(key)}"]`);
   if (!chip) return;
-  const value = desk.values[key] ?? "absent";
+  const value = values[key] ?? "absent";
   chip.dataset.value = value;
   chip.setAttribute("aria-pressed", value === "present" ? "true" : value === "unsure" ? "mixed" : "false");
   chip.querySelector(".mark").textContent = { present: "✓", unsure: "?" }[value] ?? "";
@@ -129,15 +145,16 @@ function paint(key) {
 // What the person does
 
 function toggle(key, asUnsure) {
-  const now = desk.values[key] ?? "absent";
+  const now = values[key] ?? "absent";
   const wish = asUnsure ? "unsure" : "present";
   set(key, now === wish ? "absent" : wish);
 }
 
 function set(key, value) {
-  desk.values[key] = value;
+  values[key] = value;
   paint(key);
-  scheduleDraft();
+  clearTimeout(draftTimer);
+  draftTimer = setTimeout(saveDraft, DRAFT_DELAY_MS);
 }
 
 function clear() {
@@ -145,14 +162,14 @@ function clear() {
 }
 
 function showNextHeat() {
-  const explained = (current()?.suggestions ?? []).filter((one) => one.heat_map);
+  const explained = (leases.current?.suggestions ?? []).filter((one) => one.heat_map);
   if (!explained.length) return say(text.no_heat);
-  desk.heat = (desk.heat + 1) % (explained.length + 1);
-  if (!desk.heat) {
+  heat = (heat + 1) % (explained.length + 1);
+  if (!heat) {
     hideHeat();
     return say("");
   }
-  const { label: key, heat_map: address } = explained[desk.heat - 1];
+  const { label: key, heat_map: address } = explained[heat - 1];
   const label = config.labels.find((one) => one.key === key);
   markExplained(key);
   say(fill(text.heat, { label: label.name }));
@@ -160,7 +177,7 @@ function showNextHeat() {
 }
 
 function hideHeat() {
-  desk.heat = 0;
+  heat = 0;
   overlay.hide();
   markExplained(null);
 }
@@ -169,7 +186,7 @@ function markExplained(key) {
   for (const chip of document.querySelectorAll(".chip")) chip.toggleAttribute("data-explained", chip.dataset.label === key);
 }
 
-function submissionOf(lease, values) {
+function submissionOf(lease) {
   const decided = new Set();
   const decisions = [];
   for (const suggestion of lease.suggestions) {
@@ -184,230 +201,161 @@ function submissionOf(lease, values) {
   return { token: lease.token, decisions, additions, is_complete: true, active_seconds: clock.seconds };
 }
 
+function workOn(lease) {
+  const { image_id, file_name, token } = lease;
+  return { image_id, file_name, token, values: { ...values }, active_seconds: clock.seconds };
+}
+
 function submit() {
-  const lease = current();
+  const lease = leases.current;
   if (!lease) return;
-  clearTimeout(desk.draftTimer);
-  const work = { lease, values: { ...desk.values }, body: submissionOf(lease, desk.values), key: crypto.randomUUID() };
-  countUnsent(+1);
+  clearTimeout(draftTimer);
+  outbox.add({ ...workOn(lease), path: `${leases.reviews}/leases/${lease.image_id}/submit`, body: submissionOf(lease) });
   advance();
-  desk.sending = (desk.sending ?? Promise.resolve()).then(() => deliver(work));
 }
 
-function countUnsent(change) {
-  desk.unsent += change;
-  byId("desk").dataset.unsent = desk.unsent;
+function onSent() {
+  say(text.saved);
+  if (!leases.current) leases.refill();
 }
 
-async function deliver(work) {
-  try {
-    await deliverUntilAnswered(work);
-    say(text.saved);
-  } catch (error) {
-    if (error.body?.type === LEASE_LOST) showLost(work);
-    else say(error.message);
-  } finally {
-    countUnsent(-1);
-    if (!current()) refill();
-  }
-}
-
-async function deliverUntilAnswered(work) {
-  const path = `${reviews}/leases/${work.lease.image_id}/submit`;
-  for (;;) {
-    try {
-      return await call("POST", path, work.body, { "idempotency-key": work.key });
-    } catch (error) {
-      if (error instanceof Problem && error.status < 500) throw error;
-      say(fill(text.unsent, { count: desk.unsent }));
-      await new Promise((wake) => setTimeout(wake, RETRY_MS));
-    }
-  }
+function onRefused(work, error) {
+  lost.show(work, isLost(error) ? text.lease_lost : error.message);
 }
 
 function advance() {
-  desk.waiting.shift();
+  leases.held.shift();
   show();
-  refill();
+  leases.refill();
 }
 
 async function skip() {
-  const lease = current();
+  const lease = leases.current;
   if (!lease) return;
-  clearTimeout(desk.draftTimer);
+  clearTimeout(draftTimer);
   advance();
-  await create(`${reviews}/leases/${lease.image_id}/skip`, { token: lease.token }).catch(ignoreLost);
+  await leases.skip(lease).catch((error) => isLost(error) || say(error.message));
   say(text.skipped);
 }
 
 async function undo() {
-  await desk.sending;
+  await outbox.sending;
   try {
-    const undone = await create(`${reviews}/undo`, {});
-    await retake(undone.image_id);
-    say(text.undone);
+    const undone = await create(`${leases.reviews}/undo`, {});
+    if (await retake(undone.image_id)) say(text.undone);
   } catch (error) {
     say(error.message);
   }
 }
 
+// The photo on the screen gives way to this one; its answers wait with it.
 async function retake(imageId) {
-  const taken = await takenAgain(imageId);
-  if (!taken) return false;
-  keepDraft(imageId);
-  desk.waiting = [taken, ...desk.waiting.filter((held) => held.image_id !== imageId)];
+  clearTimeout(draftTimer);
+  const held = leases.current;
+  if (held && held.image_id !== imageId) {
+    held.draft = draft();
+    leases.beat(held, held.draft);
+  }
+  if (!(await leases.retake(imageId))) return false;
   show();
   return true;
 }
 
-// Taking photos ahead may have brought this one back to us already.
-async function takenAgain(imageId) {
-  const isIt = (held) => held.image_id === imageId;
-  const [taken] = await lease({ image_ids: [imageId], count: 1 });
-  return taken ?? (await leasesOfMine()).find(isIt) ?? null;
-}
-
-async function leasesOfMine() {
-  const held = await call("GET", `${reviews}/leases`);
-  return held.items.filter((one) => one.purpose === config.purpose);
-}
-
-// Leases, drafts and the work of a lost lease
-
-async function lease(wish) {
-  const found = await create(`${reviews}/leases`, { purpose: config.purpose, ...wish });
-  return found.items;
-}
-
-async function refill() {
-  if (desk.isFilling || desk.waiting.length >= AHEAD / 2) return;
-  desk.isFilling = true;
-  try {
-    const taken = await lease({ count: AHEAD });
-    const wasEmpty = !current();
-    desk.waiting.push(...taken.filter((one) => !isWaiting(one.image_id)));
-    if (wasEmpty) show();
-    else desk.waiting.slice(1).forEach(prefetch);
-  } catch (error) {
-    if (!current()) showTrouble(error);
-  } finally {
-    desk.isFilling = false;
-  }
-}
-
-function scheduleDraft() {
-  clearTimeout(desk.draftTimer);
-  desk.draftTimer = setTimeout(() => beat(current(), draft()), DRAFT_DELAY_MS);
-}
-
-// Another photo is about to take the place of the one on the screen, whose answers wait with it.
-function keepDraft(nextImageId) {
-  clearTimeout(desk.draftTimer);
-  const held = current();
-  if (!held || held.image_id === nextImageId) return;
-  held.draft = draft();
-  beat(held, held.draft);
-}
+// Drafts, and the work of a lost lease
 
 function draft() {
-  return { values: desk.values, active_seconds: clock.seconds };
+  return { values, active_seconds: clock.seconds };
 }
 
-async function beat(held, work) {
-  if (!held) return;
-  const path = `${reviews}/leases/${held.image_id}/heartbeat`;
-  try {
-    await call("POST", path, { token: held.token, ...(work ? { draft: work } : {}) });
-  } catch (error) {
-    if (error.body?.type !== LEASE_LOST) return;
-    if (held === current()) showLost({ lease: held, values: { ...desk.values } });
-    else desk.waiting = desk.waiting.filter((one) => one !== held);
-  }
+function saveDraft() {
+  if (leases.current) leases.beat(leases.current, draft());
 }
 
-function ignoreLost(error) {
-  if (error.body?.type !== LEASE_LOST) say(error.message);
-}
-
-function showLost(work) {
-  desk.lost = work;
-  const stated = config.labels.filter(({ key }) => (work.values[key] ?? "absent") !== "absent");
-  const lines = stated.map((label) => `${label.name}: ${text.values[work.values[label.key]]}`);
-  byId("lost-draft").replaceChildren(
-    ...[`${work.lease.file_name}`, ...(lines.length ? lines : [text.no_label])].map((line) => {
-      const item = document.createElement("li");
-      item.textContent = line;
-      return item;
-    }),
-  );
-  if (!byId("lost").open) byId("lost").showModal();
-}
-
-async function retakeLost() {
-  const { lease: old, values } = desk.lost;
-  byId("lost").close();
-  if (!(await retake(old.image_id))) {
-    desk.waiting = desk.waiting.filter((one) => one !== old);
+async function retakeLost(work) {
+  leases.held = leases.held.filter((one) => one.image_id !== work.image_id);
+  if (!(await retake(work.image_id))) {
     show();
-    refill();
-    return say(text.taken_by_other);
+    return false;
   }
-  desk.values = values;
+  values = { ...work.values };
   config.labels.forEach((label) => paint(label.key));
-  scheduleDraft();
+  saveDraft();
+  return true;
 }
 
-function goOnWithoutLost() {
-  byId("lost").close();
-  desk.waiting = desk.waiting.filter((one) => one !== desk.lost.lease);
-  show();
-  refill();
+function forgetLost(work) {
+  outbox.forget(work);
+  if (leases.current?.token === work.token) advance();
+  else leases.refill();
 }
 
-// Keys. While a Japanese input method composes, nothing reaches us; full-width keys count as plain.
+// Keys
 
-const COMMANDS = { enter: submit, x: clear, u: undo, s: skip, "?": () => byId("keys").showModal() };
-if (config.purpose === "review") COMMANDS.h = showNextHeat;
-
-function keyOf(event) {
-  if (event.key === "Process" || event.key === "Unidentified") return event.code.replace(/^(Key|Digit)/, "").toLowerCase();
-  return event.key.normalize("NFKC").toLowerCase();
-}
-
-function labelOf(event) {
-  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
-  if (digit) return config.labels[Number(digit) - 1];
-  const key = keyOf(event);
-  return key in COMMANDS ? undefined : config.labels.find((label) => label.hotkey?.toLowerCase() === key);
-}
+const COMMANDS = {
+  submit, clear, undo, skip, heat: showNextHeat,
+  zoomIn: () => viewer.zoomIn(), zoomOut: () => viewer.zoomOut(), fit: () => viewer.fit(),
+  help: () => byId("keys").showModal(),
+};
 
 function onKey(event) {
-  if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (isForeign(event)) return;
   if (document.querySelector("dialog[open]") || event.target.closest("input, select, textarea, a")) return;
   const button = event.target.closest("button");
   if (button && event.key === "Enter" && !button.matches(".chip")) return;
-  const label = labelOf(event);
-  const command = COMMANDS[keyOf(event)];
+  const label = keys.labelOf(event);
+  const command = keys.commandOf(event);
   if (!label && !command) return;
   event.preventDefault();
-  if (event.repeat) return;
-  if (label && current()) toggle(label.key, event.shiftKey);
-  else if (command) command();
+  const mayRepeat = command === "zoomIn" || command === "zoomOut";
+  if (event.repeat && !mayRepeat) return;
+  if (label && leases.current) toggle(label.key, event.shiftKey);
+  else if (command) COMMANDS[command]();
+}
+
+function nameKeys() {
+  for (const place of document.querySelectorAll("kbd[data-command]")) place.textContent = nameOf(keys.keys[place.dataset.command]);
+}
+
+function changeKey(button) {
+  const { command } = button.dataset;
+  button.textContent = text.press_key;
+  const listen = (event) => {
+    if (isForeign(event) || event.key === "Shift") return;
+    event.preventDefault();
+    event.stopPropagation();
+    removeEventListener("keydown", listen, true);
+    button.textContent = text.change_key;
+    const owner = event.key === "Escape" ? null : keys.change(command, event);
+    byId("keys-problem").textContent = owner ? fill(text.key_taken, { owner }) : "";
+    nameKeys();
+  };
+  addEventListener("keydown", listen, true);
+}
+
+function listenToKeys() {
+  document.addEventListener("keydown", onKey);
+  for (const button of document.querySelectorAll("button[data-change]")) {
+    button.dataset.command = button.dataset.change;
+    button.addEventListener("click", () => changeKey(button));
+  }
+  byId("keys-reset").addEventListener("click", () => {
+    keys.reset();
+    nameKeys();
+  });
+  nameKeys();
 }
 
 async function start() {
-  document.addEventListener("keydown", onKey);
-  for (const [id, act] of Object.entries({ submit, clear, undo, skip, help: COMMANDS["?"] })) byId(id).addEventListener("click", act);
-  byId("lost-retake").addEventListener("click", retakeLost);
-  byId("lost-continue").addEventListener("click", goOnWithoutLost);
-  byId("lost").addEventListener("cancel", (event) => event.preventDefault());
-  window.addEventListener("beforeunload", (event) => desk.unsent && event.preventDefault());
-  setInterval(() => desk.waiting.forEach((held, index) => beat(held, index === 0 ? draft() : undefined)), HEARTBEAT_MS);
-  setInterval(() => { byId("clock").textContent = current() ? fill(text.seconds, { seconds: Math.floor(clock.seconds) }) : ""; }, 1000);
+  listenToKeys();
+  for (const button of document.querySelectorAll("button[data-does]")) {
+    button.addEventListener("click", COMMANDS[button.dataset.does]);
+  }
+  byId("order")?.addEventListener("change", (event) => leases.change({ order: event.target.value }));
+  setInterval(saveDraft, 60_000);
+  setInterval(() => { byId("clock").textContent = leases.current ? fill(text.seconds, { seconds: Math.floor(clock.seconds) }) : ""; }, 1000);
+  outbox.resume();
   try {
-    desk.waiting = await leasesOfMine();
-    show();
-    await refill();
+    await leases.begin(show, (lease) => !outbox.holds(lease.image_id));
   } catch (error) {
     showTrouble(error);
   }
