@@ -343,6 +343,17 @@ def filtered(project_id: UUID, wanted: Filter) -> Select[Any]:
     return of_images.where(Image.deleted_at.is_(None), *conditions)
 
 
+def histogram(session: Session, wanted: Select[Any], bins: int) -> dict[int, tuple[int, float]]:
+    """By bin of confidence from 0.5 to 1, the lowest one 0: how many, and how many of them are
+    wrong if confidence is what it says. Empty bins are missing."""
+    last = bins - 1
+    number = func.least(func.floor((PseudoLabel.confidence - 0.5) * 2 * bins), last).label("number")
+    counted = wanted.with_only_columns(
+        number, func.count(), func.sum(1 - PseudoLabel.confidence), maintain_column_froms=True
+    ).group_by(number)
+    return {max(int(row[0]), 0): (row[1], row[2]) for row in session.execute(counted)}
+
+
 def predictions_of(
     session: Session, version_id: UUID, image_ids: Collection[UUID]
 ) -> list[Prediction]:

@@ -20,6 +20,9 @@ from app.pseudolabels import heat_maps, service
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.pseudolabels.repository import Filter
 from app.pseudolabels.schemas import (
+    ConfidenceBin,
+    HistogramOut,
+    HistogramQuery,
     Order,
     PredictionOut,
     PredictionQuery,
@@ -54,6 +57,24 @@ def list_pseudo_labels(
     keys = annotations.label_keys(session, project.id)
     items = [describe(row, keys) for row in found.rows]
     return Page(items=items, next_cursor=found.next_cursor)
+
+
+@router.get(
+    "/pseudo-labels/histogram",
+    summary="How many open pseudo-labels of a label have which confidence",
+    response_model=HistogramOut,
+    responses=responses(NotFound),
+)
+def get_histogram(
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanRead,
+    query: Annotated[HistogramQuery, Query()],
+) -> HistogramOut:
+    """Bins of a hundredth from 0.5 on. Undecided ones of control images are left out."""
+    label_id = _label_id(session, project.id, query.label)
+    bins = service.histogram(session, project, Filter(label_id=label_id, value=query.value))
+    return HistogramOut(bins=[ConfidenceBin.model_validate(one) for one in bins])
 
 
 @router.get(
@@ -138,11 +159,16 @@ def get_heat_map(
 
 
 def filter_of(session: SessionDep, project_id: UUID, query: PseudoLabelQuery) -> Filter:
-    labels = projects.labels_by_key(session, project_id) if query.label else {}
-    if query.label and query.label not in labels:
-        raise Invalid(f"unknown label: {query.label}")
+    label_id = _label_id(session, project_id, query.label) if query.label else None
     conditions = query.model_dump(exclude={"label", "order", "cursor", "limit"})
-    return Filter(label_id=labels[query.label].id if query.label else None, **conditions)
+    return Filter(label_id=label_id, **conditions)
+
+
+def _label_id(session: SessionDep, project_id: UUID, key: str) -> UUID:
+    labels = projects.labels_by_key(session, project_id)
+    if key not in labels:
+        raise Invalid(f"unknown label: {key}")
+    return labels[key].id
 
 
 def describe(row: PseudoLabel, keys: dict[UUID, str]) -> PseudoLabelOut:

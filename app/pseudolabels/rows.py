@@ -1,4 +1,4 @@
-"""What a prediction run hands over, a row per image or per proposed label."""
+"""Rows that are no entities: what a prediction run hands over, and counts by confidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,3 +37,14 @@ class Proposal:
     confidence: float
     threshold: float
     has_heat_map: bool = False
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pseudo-labels with a confidence from `low` to `high`; `expected_wrong` of them are wrong if
+    confidence is what it says."""
+
+    low: float
+    high: float
+    count: int
+    expected_wrong: float

@@ -49,6 +49,34 @@ class PseudoLabelOut(BaseModel):
     decided_at: datetime | None
 
 
+class HistogramQuery(BaseModel):
+    """Which open pseudo-labels to count."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: str = Field(description="A label's key.")
+    value: LabelValue = LabelValue.PRESENT
+
+
+class ConfidenceBin(BaseModel):
+    """Pseudo-labels whose confidence lies between `low` and `high`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    low: float = Field(examples=[0.9])
+    high: float = Field(examples=[0.91])
+    count: int
+    expected_wrong: float = Field(
+        description="How many of them are wrong if confidence is what it says.", examples=[3.2]
+    )
+
+
+class HistogramOut(BaseModel):
+    """Open pseudo-labels of one label by confidence; empty bins are left out."""
+
+    bins: list[ConfidenceBin]
+
+
 class PredictionQuery(BaseModel):
     """Which photos' predictions to list."""
 

@@ -23,10 +23,11 @@ from app.projects.models import Counter, Project
 from app.pseudolabels import heat_maps, repository
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
 from app.pseudolabels.repository import Filter
-from app.pseudolabels.rows import PredictionRow, Proposal
+from app.pseudolabels.rows import Bin, PredictionRow, Proposal
 from app.training.models import ModelState, ModelVersion
 
 OPEN = PseudoLabelState.PENDING
+BINS = 50  # of a hundredth each
 
 
 def cut_chunks(session: Session, project_id: UUID, *, size: int) -> list[tuple[UUID, UUID]]:
@@ -118,6 +119,16 @@ def list_pseudo_labels(
     """One page of pseudo-labels by confidence, without undecided ones of control images."""
     statement = repository.filtered(project.id, wanted)
     return repository.page(session, statement, ascending=ascending, cursor=cursor, limit=limit)
+
+
+def histogram(session: Session, project: Project, wanted: Filter) -> list[Bin]:
+    """What a listing of `wanted` would show, counted by confidence; empty bins are left out."""
+    counted = repository.histogram(session, repository.filtered(project.id, wanted), BINS)
+    width = 0.5 / BINS
+    return [
+        Bin(0.5 + number * width, 0.5 + (number + 1) * width, count, wrong)
+        for number, (count, wrong) in sorted(counted.items())
+    ]
 
 
 def get_pseudo_label(session: Session, project_id: UUID, pseudo_label_id: UUID) -> PseudoLabel:

@@ -35,6 +35,8 @@ from app.reviews.schemas import (
     SuggestionOut,
     TokenIn,
     UndoIn,
+    UndoManyIn,
+    UndoManyOut,
     UndoOut,
 )
 from app.reviews.service import Held, Holder, LeaseLost, Outcome, Submission, Wish
@@ -177,8 +179,7 @@ def undo(project: ProjectDep, body: UndoIn, session: SessionDep, principal: CanR
     undoing = service.undo(
         session, project=project, actor_id=principal.user_id, annotation_id=body.annotation_id
     )
-    assert undoing.undoes_id is not None
-    return UndoOut(annotation_id=undoing.id, undone_id=undoing.undoes_id, image_id=undoing.image_id)
+    return _undone(undoing)
 
 
 @decisions_router.post(
@@ -211,6 +212,25 @@ def decide_many(
     failed = sum(outcome.error is not None for outcome in outcomes)
     response.status_code = 207 if failed else 200
     return DecisionsOut(decided=len(items) - failed, failed=failed, items=items)
+
+
+@decisions_router.post(
+    "/decisions/undo",
+    summary="Take back many decisions at once",
+    status_code=201,
+    response_model=UndoManyOut,
+    responses=responses(NotFound, Conflict),
+    dependencies=[Idempotent],
+)
+def undo_many(
+    project: ProjectDep, body: UndoManyIn, session: SessionDep, principal: CanReview
+) -> UndoManyOut:
+    """The annotations that `decisions` made, all of them or none. Their suggestions open again."""
+    undoings = [
+        service.undo(session, project=project, actor_id=principal.user_id, annotation_id=one)
+        for one in body.annotation_ids
+    ]
+    return UndoManyOut(items=[_undone(undoing) for undoing in undoings])
 
 
 @decisions_router.post(
@@ -270,6 +290,11 @@ def _decide_one(
     if outcome.error is not None:
         raise outcome.error
     return _decision(outcome, annotations.label_keys(session, project.id))
+
+
+def _undone(undoing: Annotation) -> UndoOut:
+    assert undoing.undoes_id is not None
+    return UndoOut(annotation_id=undoing.id, undone_id=undoing.undoes_id, image_id=undoing.image_id)
 
 
 def _wish(session: SessionDep, project: Project, body: LeaseIn) -> Wish:

@@ -136,6 +136,14 @@ class UndoOut(BaseModel):
     image_id: UUID
 
 
+class UndoManyIn(Strict):
+    annotation_ids: list[UUID] = Field(min_length=1, max_length=MAX_DECISIONS)
+
+
+class UndoManyOut(BaseModel):
+    items: list[UndoOut]
+
+
 class DecideIn(Strict):
     active_seconds: ActiveSeconds = None
 

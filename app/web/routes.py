@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from app.web import (
     exchange_pages,
+    grid_pages,
     image_pages,
     job_pages,
     kpi_pages,
@@ -23,6 +24,7 @@ PAGES = (
     project_pages,
     image_pages,
     work_pages,
+    grid_pages,
     job_pages,
     model_pages,
     kpi_pages,
