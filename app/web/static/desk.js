@@ -15,6 +15,7 @@ import { Viewer } from "./viewer.js";
 const DRAFT_DELAY_MS = 300;
 const SHARP_TYPES = new Set(["image/jpeg", "image/png", "image/webp", "image/bmp"]);
 const PREVIEW_SIDE = 1280;
+const SEEN_AT_ONCE = 9;
 const USUAL_KEYS = { submit: "enter", clear: "x", undo: "u", skip: "s", zoomIn: "+", zoomOut: "-", fit: "0", help: "?" };
 
 const byId = (id) => document.getElementById(id);
@@ -97,12 +98,13 @@ function showUnsent(count, obstacle) {
   byId("sign-in").hidden = obstacle !== "session";
 }
 
-// Suggested labels first, the surest on top; each label keeps its own key wherever it stands.
+// A hand learns places, so labels keep theirs. Only where they are too many to be seen at once, suggested
+// ones come first, the surest on top; each keeps its own key wherever it stands.
 function drawLabels(lease) {
   const suggestions = new Map(lease.suggestions.map((one) => [one.label, one]));
   const surety = ({ key }) => (suggestions.get(key)?.value === "present" ? suggestions.get(key).confidence : 0);
   const places = config.labels.map((label, index) => ({ label, index, surety: surety(label) }));
-  places.sort((one, other) => other.surety - one.surety || one.index - other.index);
+  if (places.length > SEEN_AT_ONCE) places.sort((one, other) => other.surety - one.surety || one.index - other.index);
   byId("labels").replaceChildren(
     ...places.map(({ label, index }) => {
       const item = document.createElement("li");

@@ -1,0 +1,69 @@
+"""Every page as axe-core sees it: no serious finding, in either theme."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.e2e.workplace import photo
+
+pytestmark = pytest.mark.page
+SERIOUS = {"serious", "critical"}
+PATHS = ("", "/images", "/annotate", "/review", "/grid", "/jobs", "/models", "/models/1", "/kpis")
+MORE_PATHS = ("/labels", "/exchange")
+
+
+@pytest.fixture
+def page(watched, workplace):
+    """Somebody who is signed in, a project with photos and a model's suggestions."""
+    workplace.add_project("parts")
+    watched.sign_in()
+    page = watched.page
+    page.goto("/projects/parts/images")
+    page.locator("#files").set_input_files([photo(number) for number in range(3)])
+    expect(page.locator("#upload-done")).to_be_visible()
+    workplace.ingest()
+    workplace.suggest("parts")
+    return page
+
+
+def findings(page, address):
+    """What is serious on a page once it has come to rest: rule, and the first element."""
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{address}: {one['id']}: {one['nodes'][0]['html'][:120]}"
+        for one in found
+        if one["impact"] in SERIOUS
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_has_a_serious_finding(page, theme):
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    addresses = ["/projects", "/projects/new", *(f"/projects/parts{one}" for one in PATHS)]
+    addresses += [f"/projects/parts{one}" for one in MORE_PATHS]
+    found = [line for address in addresses for line in findings(page, address)]
+    assert found == []
+
+
+def test_neither_do_dialogs_and_selections(page):
+    page.goto("/projects/parts/review")
+    expect(page.locator("#photo")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    found = [
+        one["id"] for one in Axe().run(page).response["violations"] if one["impact"] in SERIOUS
+    ]
+    page.goto("/projects/parts/grid")
+    expect(page.locator("#tiles li")).to_have_count(3)
+    page.locator("#tiles li").first.focus()
+    page.keyboard.press("Control+a")
+    found += [
+        one["id"] for one in Axe().run(page).response["violations"] if one["impact"] in SERIOUS
+    ]
+    assert found == []
+
+
+def test_strangers_meet_no_serious_finding(watched, workplace):
+    assert findings(watched.page, "/sign-in") == []
