@@ -332,7 +332,7 @@ class Training:
     # --- confidence, measured on labels that the model did not see --------------------------
 
     def _convene(self) -> Committee:
-        """The part models; what is open is tried on them, and kept where each is better for it."""
+        """The part models; what is open is tried on them, and kept where they are better for it."""
         tried = trials(self.config) if self.plan.committees > 1 else []
         self.config = settled(self.config)
         best = self._cross_fit("fold", self.config)
