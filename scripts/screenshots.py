@@ -36,6 +36,7 @@ def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
         "overview": at,
         "annotate": f"{at}/annotate",
         "review": f"{at}/review",
+        "grid": f"{at}/grid",
         "images": f"{at}/images",
         "jobs": f"{at}/jobs",
         "models": f"{at}/models",
