@@ -17,12 +17,14 @@ from app.images import service as images
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.pseudolabels import heat_maps, service
+from app.pseudolabels.mistakes import worst_mistakes
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.pseudolabels.repository import Filter
 from app.pseudolabels.schemas import (
     ConfidenceBin,
     HistogramOut,
     HistogramQuery,
+    MistakeOut,
     Order,
     PredictionOut,
     PredictionQuery,
@@ -122,6 +124,38 @@ def list_predictions(
         for row in found.rows
     ]
     return Page(items=items, next_cursor=found.next_cursor)
+
+
+@router.get(
+    "/models/{version_id}/mistakes",
+    summary="Where a model version is surest and wrong",
+    response_model=Page[MistakeOut],
+    responses=responses(NotFound),
+)
+def list_mistakes(
+    project: ProjectDep,
+    version_id: UUID,
+    session: SessionDep,
+    principal: CanRead,
+    label: Annotated[str, Query(description="A label's key.")],
+    limit: Annotated[int, Query(ge=1, le=100)] = 12,
+) -> Page[MistakeOut]:
+    """On evaluation photos that the version has looked at: at most `limit` false alarms, the
+    surest first, then as many misses."""
+    version = training.get_version(session, project.id, version_id)
+    label_id = _label_id(session, project.id, label)
+    found = worst_mistakes(session, version, label_id, limit=limit)
+    items = [
+        MistakeOut(
+            image_id=one.image_id,
+            file_name=one.file_name,
+            label=label,
+            value=one.value,
+            probability=one.probability,
+        )
+        for one in found
+    ]
+    return Page(items=items, next_cursor=None)
 
 
 @router.get(

@@ -77,6 +77,18 @@ class HistogramOut(BaseModel):
     bins: list[ConfidenceBin]
 
 
+class MistakeOut(BaseModel):
+    """An answer of people that a model version thinks is wrong."""
+
+    image_id: UUID
+    file_name: str
+    label: str = Field(examples=["scratch"])
+    value: LabelValue = Field(description="What people say.")
+    probability: float = Field(
+        description="That the label is present, as the version says.", examples=[0.97]
+    )
+
+
 class PredictionQuery(BaseModel):
     """Which photos' predictions to list."""
 

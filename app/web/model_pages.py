@@ -6,12 +6,15 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from sqlalchemy.orm import Session
 
+from app.annotations.models import LabelValue
 from app.core.http.deps import SessionDep
 from app.identity.deps import CanRead
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.projects.models import Label
+from app.pseudolabels.mistakes import Mistake, worst_mistakes
 from app.training import service as training
 from app.training.models import ModelVersion
 from app.web.charts import Figure, figure
@@ -22,6 +25,7 @@ from app.web.templating import render
 
 # Those that a card makes promises about.
 PROMISED_SHARES = (0.01, 0.02, 0.05, 0.1)
+SHOWN_MISTAKES = 6
 
 router = page_router("/projects/{slug}/models")
 
@@ -68,6 +72,7 @@ def model_page(
         promised=promised_thresholds(version),
         contexts=context_groups(version, labels),
         settled=settled(version),
+        mistakes=mistakes(session, version, labels),
         exports=training.list_exports(session, version),
         active=ACTIVE,
     )
@@ -109,6 +114,20 @@ def settled(version: ModelVersion) -> Settled | None:
     if config.get("plan", {}).get("committees", 0) < 2:
         return None
     return Settled(bool(version.card.get("whole_photo")), bool(config.get("lambda_pairs")))
+
+
+def mistakes(
+    session: Session, version: ModelVersion, labels: Sequence[Label]
+) -> list[tuple[Label, list[Mistake], list[Mistake]]]:
+    """The labels that the version errs about, each with its worst false alarms and misses."""
+    found = []
+    for label in labels:
+        worst = worst_mistakes(session, version, label.id, limit=SHOWN_MISTAKES)
+        alarms = [one for one in worst if one.value == LabelValue.ABSENT]
+        misses = [one for one in worst if one.value == LabelValue.PRESENT]
+        if worst:
+            found.append((label, alarms, misses))
+    return found
 
 
 @dataclass(frozen=True)
