@@ -6,15 +6,20 @@ from app.core.storage import content_key
 
 
 class Rendition(StrEnum):
-    """What can be asked for: the file as it came, or a JPEG no longer than so many pixels."""
+    """What can be asked for: the file as it came, or a picture no longer than so many pixels."""
 
     ORIGINAL = "original"
     THUMBNAIL = "thumbnail"
     PREVIEW = "preview"
+    DEEP = "deep"
 
 
-LONGEST_SIDE = {Rendition.THUMBNAIL: 256, Rendition.PREVIEW: 1280}
-RENDITION_MEDIA_TYPE = "image/jpeg"
+LONGEST_SIDE = {Rendition.THUMBNAIL: 256, Rendition.PREVIEW: 1280, Rendition.DEEP: 1280}
+MEDIA_TYPES = {
+    Rendition.THUMBNAIL: "image/jpeg",
+    Rendition.PREVIEW: "image/jpeg",
+    Rendition.DEEP: "image/png",
+}
 
 
 def blob_key(sha256: str, rendition: Rendition = Rendition.ORIGINAL) -> str:

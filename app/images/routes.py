@@ -40,7 +40,7 @@ from app.core.multipart import Form, FormLimits, ReceivedFile
 from app.core.storage import Blobs
 from app.identity.deps import CanManage, CanRead
 from app.images import service
-from app.images.blobs import RENDITION_MEDIA_TYPE, Rendition, blob_key
+from app.images.blobs import MEDIA_TYPES, Rendition, blob_key
 from app.images.models import Image
 from app.images.schemas import (
     CaptureEdit,
@@ -247,6 +247,26 @@ def preview(
     return _bytes(store, image, Rendition.PREVIEW, if_none_match)
 
 
+@router.get(
+    "/{image_id}/deep",
+    summary="The greys of a photo of more than 8 bits, of at most 1280 pixels a side",
+    response_class=StreamingResponse,
+    responses={304: {"description": "The copy you hold is current"}, **responses(NotFound)},
+)
+def deep(
+    project: ProjectDep,
+    image_id: UUID,
+    session: SessionDep,
+    store: StoreDep,
+    principal: CanRead,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """A PNG whose red is the high byte of each 16-bit grey and whose green is the low byte. Photos
+    of 8 bits or in colour have none."""
+    image = service.get_image(session, project.id, image_id)
+    return _bytes(store, image, Rendition.DEEP, if_none_match)
+
+
 def _bytes(store: Blobs, image: Image, rendition: Rendition, if_none_match: str | None) -> Response:
     """Content-addressed, so a copy is good for ever; 404 until the worker has made it."""
     tag = f'"{image.sha256}-{rendition}"'
@@ -258,8 +278,7 @@ def _bytes(store: Blobs, image: Image, rendition: Rendition, if_none_match: str 
     if size is None:
         raise NotFound(f"This image has no {rendition}: it is {image.state}.")
     headers["content-length"] = str(size)
-    is_original = rendition is Rendition.ORIGINAL
-    media_type = image.media_type if is_original else RENDITION_MEDIA_TYPE
+    media_type = MEDIA_TYPES.get(rendition, image.media_type)
     return StreamingResponse(store.stream(key), media_type=media_type, headers=headers)
 
 

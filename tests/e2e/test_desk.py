@@ -1,7 +1,11 @@
 """What may go wrong at the desk, and must not cost anybody their work."""
 
+import io
+
+import numpy as np
 import pytest
-from playwright.sync_api import expect
+from PIL import Image as Pillow
+from playwright.sync_api import FilePayload, expect
 
 from app.annotations.models import LabelValue
 from tests.e2e.workplace import photo
@@ -275,3 +279,37 @@ def test_two_answers_lie_side_by_side_when_a_lease_was_lost(desk, workplace):
     desk.locator("#lost-mine").click()
     expect(desk.locator("#lost")).to_be_hidden()
     assert workplace.truth("parts")[name]["scratch"] == LabelValue.PRESENT
+
+
+def test_deep_greys_are_seen_through_a_window_of_ones_own(watched, workplace):
+    values = np.full((120, 160), 1000, np.uint16)
+    values[:, 80:] = 1100
+    values[0, :2] = 0, 4000
+    file = io.BytesIO()
+    Pillow.fromarray(values).save(file, "PNG")
+    workplace.add_project("parts")
+    watched.sign_in()
+    desk = watched.page
+    desk.goto("/projects/parts/images")
+    deep = FilePayload(name="deep.png", mimeType="image/png", buffer=file.getvalue())
+    desk.locator("#files").set_input_files([deep])
+    expect(desk.locator("#upload-done")).to_be_visible()
+    workplace.ingest()
+    desk.goto("/projects/parts/annotate")
+    expect(desk.locator("#levels")).to_be_visible()
+    expect(desk.locator("#deep")).to_be_hidden()
+    desk.locator("#level-low").fill("16384")
+    expect(desk.locator("#deep")).to_be_visible()
+    desk.locator("#level-low").fill("1000")
+    desk.locator("#level-high").fill("1250")
+    grey = """(x) => {
+        const greys = document.querySelector("#deep").getContext("2d");
+        return greys.getImageData(x, 60, 1, 1).data[0];
+    }"""
+    assert [desk.evaluate(grey, x) for x in (20, 120)] == [0, 102]
+    desk.locator("#level-reset").click()
+    expect(desk.locator("#deep")).to_be_hidden()
+
+
+def test_photos_of_eight_bits_have_no_window(desk):
+    expect(desk.locator("#levels")).to_be_hidden()

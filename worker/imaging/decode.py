@@ -45,7 +45,8 @@ class Photo:
     """A decoded picture (mode L or RGB, upright) and what its file said.
 
     `width` and `height` are those of the file, upright, even when `picture` is smaller.
-    `taken_at` has no zone unless the camera wrote one.
+    `taken_at` has no zone unless the camera wrote one. `greys` is the picture before its greys were
+    made 8 bits, None where it had no more.
     """
 
     picture: Pillow.Image
@@ -54,6 +55,7 @@ class Photo:
     bit_depth: int
     frames: int
     taken_at: datetime | None
+    greys: Pillow.Image | None = None
 
 
 def decode(source: Path | IO[bytes], *, max_pixels: int, at_least: int | None = None) -> Photo:
@@ -95,7 +97,8 @@ def _decode(source: Path | IO[bytes], max_pixels: int, at_least: int | None) -> 
         if exif:
             ImageOps.exif_transpose(image, in_place=True)
         picture = _flatten(image)
-    return Photo(picture, width, height, bit_depth, frames, taken_at)
+        greys = image.copy() if _is_deep(image) else None
+    return Photo(picture, width, height, bit_depth, frames, taken_at, greys)
 
 
 def _exif(image: Pillow.Image) -> Pillow.Exif:
@@ -118,9 +121,13 @@ def _bit_depth(image: Pillow.Image) -> int:
     return 16 if re.search(r";16", str(getattr(image, "tile", ""))) else 8
 
 
+def _is_deep(image: Pillow.Image) -> bool:
+    return image.mode in DEEP_MODES or image.mode.startswith("I;16")
+
+
 def _flatten(image: Pillow.Image) -> Pillow.Image:
     """Grey or RGB, 8 bits, opaque: transparent pixels lie on white."""
-    if image.mode in DEEP_MODES or image.mode.startswith("I;16"):
+    if _is_deep(image):
         return to_eight_bits(image)
     if image.has_transparency_data:
         picture = image.convert("RGBA")

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 
 TAILS_PERCENT = 0.1  # dead and hot pixels on either side do not widen the window
 LARGEST_SAMPLE = 1_000_000
+DEEPEST = 2**16 - 1
 
 
 def to_eight_bits(image: Pillow.Image) -> Pillow.Image:
@@ -22,6 +23,15 @@ def to_eight_bits(image: Pillow.Image) -> Pillow.Image:
         return Pillow.fromarray(_curve(low, high)[values.astype(np.uint16, copy=False)])
     scaled = (values.astype(np.float32) - low) * _gain(low, high)
     return Pillow.fromarray(np.clip(scaled, 0, 255).round().astype(np.uint8))
+
+
+def to_sixteen_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Greys (height, width) as they are where they fit 16 bits, else stretched over them."""
+    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > DEEPEST or high <= 1:
+        values = (values - low) * (DEEPEST / (high - low) if high > low else 0.0)
+    return values.round().astype(np.uint16)
 
 
 def window(values: NDArray[np.generic]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from app.core.db import transaction
 from app.core.errors import NotFound, Unavailable
 from app.core.storage import ObjectStore
 from app.images import service as images
-from app.images.blobs import LONGEST_SIDE, blob_key
+from app.images.blobs import LONGEST_SIDE, Rendition, blob_key
 from app.images.inspection import Reason
 from app.images.models import Image
 from app.images.service import INGEST_TASK, Findings
@@ -24,7 +24,7 @@ from worker.base_task import is_disk_full
 from worker.celery_app import application
 from worker.imaging.decode import Photo, Undecodable, decode
 from worker.imaging.fingerprint import perceptual_hash
-from worker.imaging.renditions import jpeg
+from worker.imaging.renditions import deep_png, jpeg
 from worker.process import OUTAGES, Process, persist, this_process
 
 log = structlog.get_logger()
@@ -95,5 +95,9 @@ def find_out(photo: Photo) -> Findings:
 
 
 def store_renditions(store: ObjectStore, sha256: str, photo: Photo) -> None:
-    for rendition, longest_side in LONGEST_SIDE.items():
-        store.put(blob_key(sha256, rendition), jpeg(photo.picture, longest_side=longest_side))
+    for rendition in (Rendition.THUMBNAIL, Rendition.PREVIEW):
+        small = jpeg(photo.picture, longest_side=LONGEST_SIDE[rendition])
+        store.put(blob_key(sha256, rendition), small)
+    if photo.greys is not None:
+        deep = deep_png(photo.greys, longest_side=LONGEST_SIDE[Rendition.DEEP])
+        store.put(blob_key(sha256, Rendition.DEEP), deep)

@@ -8,6 +8,7 @@ import { ActiveClock } from "./clock.js";
 import { HeatOverlay } from "./heat.js";
 import { isForeign, KeyMap, nameOf } from "./keymap.js";
 import { isLost, Leases } from "./leases.js";
+import { Levels } from "./levels.js";
 import { LostWork } from "./lost.js";
 import { Outbox } from "./outbox.js";
 import { Viewer } from "./viewer.js";
@@ -27,6 +28,9 @@ const mine = `kizu/${config.user}`;
 const clock = new ActiveClock();
 const overlay = new HeatOverlay(byId("heat"), byId("photo"));
 const viewer = new Viewer(byId("stage"), byId("view"), byId("photo"));
+const levels = new Levels(byId("deep"), byId("photo"), {
+  panel: byId("levels"), low: byId("level-low"), high: byId("level-high"), reset: byId("level-reset"),
+});
 const keys = new KeyMap(`${mine}/keys`, { ...USUAL_KEYS, ...(isReview ? { heat: "h" } : {}) }, config.labels);
 const leases = new Leases(config.slug, { purpose: config.purpose, ...config.wish }, {
   onLost: (lease, error) => lost.show(workOn(lease), error.message),
@@ -63,6 +67,7 @@ function show() {
   values = startingValues(lease);
   clock.restart(lease.draft?.active_seconds ?? 0);
   viewer.show(leases.previewOf(lease), sharpOf(lease));
+  levels.offer(lease.bit_depth > 8 ? `/api/v1/projects/${config.slug}/images/${lease.image_id}/deep` : null);
   byId("photo").alt = lease.file_name;
   byId("file-name").textContent = lease.file_name;
   byId("file-facts").textContent = [lease.lot, lease.width && `${lease.width} × ${lease.height}`].filter(Boolean).join(" · ") || "\u00a0";
@@ -78,6 +83,7 @@ function sharpOf(lease) {
 }
 
 function showNothingWaits() {
+  levels.offer(null);
   byId("stage-title").textContent = text.nothing_title;
   byId("stage-text").textContent = text.nothing_text;
   byId("file-name").textContent = "\u00a0";

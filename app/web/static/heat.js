@@ -4,13 +4,29 @@
 
 const MOST_OPAQUE = 0.6;
 
+// Over the photo itself, which is fitted into its box with its own proportions.
+export function placeOver(canvas, photo) {
+  const { naturalWidth, naturalHeight, parentElement: stage } = photo;
+  if (!naturalWidth) return;
+  const padding = parseFloat(getComputedStyle(photo).paddingLeft);
+  const [boxWidth, boxHeight] = [stage.clientWidth - 2 * padding, stage.clientHeight - 2 * padding];
+  const scale = Math.min(boxWidth / naturalWidth, boxHeight / naturalHeight);
+  const [width, height] = [naturalWidth * scale, naturalHeight * scale];
+  Object.assign(canvas.style, {
+    width: `${width}px`,
+    height: `${height}px`,
+    left: `${(stage.clientWidth - width) / 2}px`,
+    top: `${(stage.clientHeight - height) / 2}px`,
+  });
+}
+
 export class HeatOverlay {
   constructor(canvas, photo) {
     this.canvas = canvas;
     this.photo = photo;
     this.shown = null;
-    addEventListener("resize", () => this.place());
-    photo.addEventListener("load", () => this.place());
+    addEventListener("resize", () => placeOver(canvas, photo));
+    photo.addEventListener("load", () => placeOver(canvas, photo));
   }
 
   hide() {
@@ -31,7 +47,7 @@ export class HeatOverlay {
     }
     if (this.shown !== address) return true; // the person has gone on meanwhile
     this.paint(map, colour);
-    this.place();
+    placeOver(this.canvas, this.photo);
     this.canvas.hidden = false;
     return true;
   }
@@ -48,21 +64,5 @@ export class HeatOverlay {
       pixels.data.set([red, green, blue, heat * MOST_OPAQUE], at);
     }
     context.putImageData(pixels, 0, 0);
-  }
-
-  // Over the photo itself, which is fitted into its box with its own proportions.
-  place() {
-    const { naturalWidth, naturalHeight, parentElement: stage } = this.photo;
-    if (!naturalWidth) return;
-    const padding = parseFloat(getComputedStyle(this.photo).paddingLeft);
-    const [boxWidth, boxHeight] = [stage.clientWidth - 2 * padding, stage.clientHeight - 2 * padding];
-    const scale = Math.min(boxWidth / naturalWidth, boxHeight / naturalHeight);
-    const [width, height] = [naturalWidth * scale, naturalHeight * scale];
-    Object.assign(this.canvas.style, {
-      width: `${width}px`,
-      height: `${height}px`,
-      left: `${(stage.clientWidth - width) / 2}px`,
-      top: `${(stage.clientHeight - height) / 2}px`,
-    });
   }
 }

@@ -3,6 +3,7 @@
 import io
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 
@@ -58,6 +59,22 @@ def test_a_copy_that_is_current_is_not_sent_again(boards, image):
             assert answer.headers["etag"] == tag
             assert "immutable" in answer.headers["cache-control"]
         assert boards.client.get(path, headers={"if-none-match": '"other"'}).status_code == 200
+
+
+def test_deep_greys_come_exactly(boards, settings):
+    values = photos.deep(bits=16)
+    sent = photos.encoded(Pillow.fromarray(values), "PNG")
+    image = boards.send_one(sent)
+    photo = decode(io.BytesIO(sent), max_pixels=10**7)
+    store_renditions(make_store(settings), image["sha256"], photo)
+    answer = boards.client.get(f"{boards.path}/{image['id']}/deep")
+    assert answer.headers["content-type"] == "image/png"
+    packed = np.asarray(Pillow.open(io.BytesIO(answer.content))).astype(np.uint16)
+    assert np.array_equal(packed[..., 0] * 256 + packed[..., 1], values)
+
+
+def test_photos_of_eight_bits_have_no_deep_greys(boards, image):
+    assert boards.client.get(f"{boards.path}/{image['id']}/deep").status_code == 404
 
 
 def test_small_copies_are_missing_until_they_are_made(boards):

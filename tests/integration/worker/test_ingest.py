@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from app.core.clock import now
 from app.core.db import make_sessions, transaction
 from app.images import service as images
-from app.images.blobs import LONGEST_SIDE, blob_key
+from app.images.blobs import Rendition, blob_key
 from app.images.models import Image, ImageState
 from app.projects import service as projects
 from app.projects.models import Counter
@@ -70,7 +70,9 @@ def test_a_good_photo_is_ready(receive, read, sessions):
     assert (image.state, image.width, image.height) == (ImageState.READY, 640, 480)
     assert image.perceptual_hash is not None
     store = this_process().store
-    assert all(store.size(blob_key(image.sha256, rendition)) for rendition in LONGEST_SIDE)
+    small = (Rendition.THUMBNAIL, Rendition.PREVIEW)
+    assert all(store.size(blob_key(image.sha256, rendition)) for rendition in small)
+    assert store.size(blob_key(image.sha256, Rendition.DEEP)) is None
     with sessions() as session:
         assert projects.counters(session, image.project_id)[Counter.READY] == 1
 

@@ -2,11 +2,12 @@
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from tests import photos
-from worker.imaging.renditions import jpeg
+from worker.imaging.renditions import deep_png, jpeg
 
 
 def reopened(content: bytes) -> Pillow.Image:
@@ -43,3 +44,25 @@ def test_a_thin_scratch_keeps_its_colour():
         scratch.putpixel((32, y), (255, 0, 0))
     red, green, _ = reopened(jpeg(scratch, longest_side=64)).getpixel((32, 32))
     assert red - green > 150
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 4095]], np.uint16), [0, 4095]),
+        (np.array([[-10, 90]], np.int32), [0, 65535]),
+        (np.array([[0.25, 0.75]], np.float32), [0, 65535]),
+        (np.array([[np.nan, 2.0]], np.float32), [0, 2]),
+        (np.array([[0.5, 0.5]], np.float32), [0, 0]),
+    ],
+)
+def test_greys_stay_as_they_are_where_sixteen_bits_hold_them(values, expected):
+    packed = Pillow.open(io.BytesIO(deep_png(Pillow.fromarray(values), longest_side=64)))
+    red, green, blue = np.asarray(packed).astype(int)[0].T
+    assert (red * 256 + green).tolist() == expected
+    assert blue.tolist() == [0, 0]
+
+
+def test_deep_greys_are_shrunk_too():
+    packed = deep_png(Pillow.fromarray(photos.deep()), longest_side=16)
+    assert max(Pillow.open(io.BytesIO(packed)).size) == 16
