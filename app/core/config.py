@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     train_processes: int = Field(
         0, description="Processes that tune one backbone; 0: one for each GPU if large.", ge=0
     )
+    train_cpu_seconds: float = Field(
+        900, description="Planned length of a training without a GPU; 0: what it needs.", ge=0
+    )
     torch_threads: int = Field(0, description="Threads of PyTorch; 0 lets it choose.", ge=0)
 
     @property

@@ -51,14 +51,25 @@ def test_a_plan_that_fits_stays():
     assert fit_plan(plan, COST, budget(1e6), needed=0) == plan
 
 
-def test_what_only_chooses_is_given_up_first():
+def test_rounds_are_given_up_first():
+    plan = make_plan(CONFIG, labeled=140, unlabeled=1300, committees=3)
+    fewer = dataclasses.replace(plan, rounds=3)
+    assert plan.rounds == 10
+    seconds = plan_seconds(fewer, COST, CONFIG)
+    assert fit_plan(plan, COST, budget(seconds), needed=0) == fewer
+    short = fit_plan(plan, COST, budget(0.8 * seconds), needed=0)
+    assert (short.rounds, short.committees) == (3, 3)
+    assert short.warm_up_steps == pytest.approx(0.8 * plan.warm_up_steps, rel=0.01)
+
+
+def test_then_what_only_chooses():
     plan = make_plan(CONFIG, labeled=400, unlabeled=4000, committees=2)
     seconds = plan_seconds(plan, COST, CONFIG)
-    alone = fit_plan(plan, COST, budget(0.99 * seconds), needed=0)
+    alone = fit_plan(plan, COST, budget(0.65 * seconds), needed=0)
     assert (alone.committees, alone.fold_steps) == (0, 0)
-    assert alone.steps == plan.steps  # 4,000 photos take the fewest rounds anyway
-    needed = fit_plan(plan, COST, budget(0.99 * seconds), needed=1)
-    assert (needed.committees, needed.fold_steps) == (1, plan.fold_steps)
+    needed = fit_plan(plan, COST, budget(0.65 * seconds), needed=1)
+    assert needed.committees == 1
+    assert 0 < needed.fold_steps <= plan.fold_steps
 
 
 @pytest.mark.parametrize(("unlabeled", "rounds"), [(100, 10), (1300, 10), (4000, 3), (10**6, 3)])

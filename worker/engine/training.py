@@ -194,7 +194,7 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         seed=payload.seed,
         resolution=payload.resolution,
         epochs=payload.epochs,
-        time_budget_seconds=payload.time_budget_seconds,
+        time_budget_seconds=payload.time_budget_seconds or usual_budget(run, payload, backbone),
         context_prior=lent_groups(payload),
         threads=threads(run.settings),
     )
@@ -212,6 +212,14 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         should_stop=run.should_stop,
     )
     return Learned(model, [label.id for label in snapshot.labels])
+
+
+def usual_budget(run: JobRun, payload: TrainPayload, backbone: Backbone) -> float | None:
+    """Seconds for a training of which nobody has said how long it may take: without a GPU what it
+    needs may be hours."""
+    on_cpu = next(backbone.parameters()).device.type == "cpu"
+    asked = payload.epochs is not None
+    return run.settings.train_cpu_seconds or None if on_cpu and not asked else None
 
 
 def learn_new(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settled) -> Learned:

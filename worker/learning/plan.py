@@ -132,6 +132,7 @@ USUAL_EPOCHS = 60
 MOST_ROUND_STEPS = 400
 # Rounds of few photos are short: more of them, until the student has had time to learn.
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 10
+LEAST_SHARE = 0.7  # of the steps; rather than that, nothing is tried and nobody votes
 HURRY_SECONDS = 600  # with less time, steps are worth more than pixels
 STEP = 16  # pixels between resolutions, so that tokens fit whole
 
@@ -186,20 +187,19 @@ def plan_seconds(plan: Plan, cost: Cost, config: TrainingConfig) -> float:
 def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, *, needed: int) -> Plan:
     """The plan within the configuration's time budget.
 
-    Where it would take longer, only the `needed` committees and the fewest rounds remain, and then
-    every stage is shortened by the same share.
+    Where it would take longer, rounds are fewer first, since each also costs looks that no step
+    pays for; then, if less than `LEAST_SHARE` of the steps fit, only the `needed` committees
+    remain. What is left is shortened, every stage by the same share.
     """
-    assert config.time_budget_seconds is not None
-    if plan_seconds(plan, cost, config) <= config.time_budget_seconds:
+    budget = config.time_budget_seconds
+    assert budget is not None
+    if plan_seconds(plan, cost, config) <= budget:
         return plan
-    # Each round also costs looks that no step pays for.
-    plan = replace(
-        plan,
-        committees=min(needed, plan.committees),
-        fold_steps=plan.fold_steps if needed else 0,
-        rounds=min(plan.rounds, FEWEST_ROUNDS),
-    )
-    share = min(config.time_budget_seconds / plan_seconds(plan, cost, config), 1.0)
+    plan = replace(plan, rounds=min(plan.rounds, FEWEST_ROUNDS))
+    if budget < LEAST_SHARE * plan_seconds(plan, cost, config):
+        committees = min(needed, plan.committees)
+        plan = replace(plan, committees=committees, fold_steps=plan.fold_steps if committees else 0)
+    share = min(budget / plan_seconds(plan, cost, config), 1.0)
 
     def shorten(steps: int) -> int:
         return max(int(steps * share), min(steps, 10))
