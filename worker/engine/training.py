@@ -33,6 +33,7 @@ from app.training.snapshots import Snapshot
 from worker.base_task import JobRun, JobStopped
 from worker.engine import snapshots as files
 from worker.engine.alive import kept_alive
+from worker.engine.course import Course
 from worker.engine.device import threads, use_threads
 from worker.engine.examination import Scored, Scores, compare, evaluation_set, version_metrics
 from worker.engine.growth import beside, looking_like, spec
@@ -49,7 +50,7 @@ from worker.learning.growing import grow
 from worker.learning.novelty import NOVELTY, Novelty, draw_references
 from worker.learning.plan import Mode, TrainingConfig, resolve
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
-from worker.learning.progress import Progress, Stage, Stopped
+from worker.learning.progress import OnProgress, Progress, Stage, Stopped
 from worker.learning.tiling import Grid
 from worker.learning.trainer import TrainedModel, train
 
@@ -208,7 +209,7 @@ def learn(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: Settl
         backbone,
         config,
         workdir=run.workdir / "training",
-        on_progress=lambda progress: _report(run, progress),
+        on_progress=reporting(run),
         should_stop=run.should_stop,
     )
     return Learned(model, [label.id for label in snapshot.labels])
@@ -248,7 +249,7 @@ def learn_new(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: S
         config,
         origin=f"version {version.number}",
         workdir=run.workdir / "training",
-        on_progress=lambda progress: _report(run, progress),
+        on_progress=reporting(run),
         should_stop=run.should_stop,
     )
     return Learned(model, columns.label_ids)
@@ -282,13 +283,22 @@ def _photos(run: JobRun, grid: Grid | None) -> PhotoReader:
     return PhotoReader(run.store, run.settings.image_max_pixels, at_least=at_least)
 
 
-def _report(run: JobRun, progress: Progress) -> None:
-    run.report(
-        progress.fraction * LEARNING_SHARE,
-        STAGES[progress.stage],
-        eta_seconds=progress.eta_seconds,
-        metrics={name: x for name, x in progress.metrics.items() if math.isfinite(x)},
-    )
+def reporting(run: JobRun) -> OnProgress:
+    """What tells the job how far the training is, and how it went so far."""
+    course = Course()
+
+    def report(progress: Progress) -> None:
+        stage = STAGES[progress.stage]
+        course.note(progress, stage)
+        newest = {name: x for name, x in progress.metrics.items() if math.isfinite(x)}
+        run.report(
+            progress.fraction * LEARNING_SHARE,
+            stage,
+            eta_seconds=progress.eta_seconds,
+            metrics={**newest, "course": course.as_json()},
+        )
+
+    return report
 
 
 def examined(run: JobRun, learned: Learned, snapshot: Snapshot, settled: Settled) -> Trained:

@@ -1,6 +1,7 @@
 // Live progress of jobs, by server-sent events; a job that ends reloads the page once.
 
 import { call } from "./api.js";
+import { drawCourse } from "./course.js";
 
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 const EVENTS = ["message", "job", "progress", "state"];
@@ -24,6 +25,7 @@ function follow(place) {
     const job = JSON.parse(event.data);
     if (!job.state) return;
     draw(place, job);
+    if ("course" in place.dataset) drawCourse(job.metrics?.course);
     if (!ENDED.has(job.state)) return;
     stream.close();
     window.location.reload();
@@ -42,6 +44,7 @@ async function showLog(place) {
 for (const place of document.querySelectorAll("[data-job]")) {
   if ("active" in place.dataset) place.querySelector("[data-job-stage]").textContent = nameOf(place, place.dataset.stage);
   if ("active" in place.dataset) follow(place);
+  if ("course" in place.dataset) drawCourse(JSON.parse(place.dataset.course));
   if ("log" in place.dataset) {
     showLog(place);
     if ("active" in place.dataset) setInterval(() => showLog(place), 3000);
