@@ -8,6 +8,7 @@ from starlette.types import Scope
 from app.web import (
     exchange_pages,
     grid_pages,
+    guide_pages,
     image_pages,
     job_pages,
     kpi_pages,
@@ -25,6 +26,7 @@ PAGES = (
     image_pages,
     work_pages,
     grid_pages,
+    guide_pages,
     job_pages,
     model_pages,
     kpi_pages,
