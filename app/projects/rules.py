@@ -18,7 +18,7 @@ PALETTE = ("#c2452d", "#d98a00", "#2f7d5b", "#1f6fa8", "#7a52a8", "#a8507a", "#5
 # Pages live at /projects/new; a project of that name could not be opened.
 RESERVED_SLUGS = frozenset({"new"})
 # The desk's own commands; its digits choose labels by position.
-TAKEN_HOTKEYS = frozenset("xush?123456789")
+TAKEN_HOTKEYS = frozenset("xush?+-0123456789")
 # Names that some systems list although they say nothing about a place.
 _NO_PLACES = frozenset({"localtime", "Factory", "posixrules"})
 
