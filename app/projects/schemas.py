@@ -62,7 +62,11 @@ Prompts = Annotated[
 ]
 Hotkey = Annotated[
     str | None,
-    Field(max_length=3, examples=["k"], description="One character; not x, u, s, h, ?, +, - or a digit."),
+    Field(
+        max_length=3,
+        examples=["k"],
+        description="One character; not x, u, s, h, ?, +, - or a digit.",
+    ),
 ]
 Colour = Annotated[str, Field(pattern=COLOUR_PATTERN, examples=["#c2452d"])]
 MissCost = Annotated[

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -159,6 +160,7 @@ def _of_images(image_ids: Collection[UUID]) -> ColumnElement[bool]:
     return PseudoLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid)))
 
 
+@cache
 def is_decided() -> ColumnElement[bool]:
     """People or imports have stated the value of the pseudo-label's label."""
     return exists().where(
@@ -168,6 +170,8 @@ def is_decided() -> ColumnElement[bool]:
     )
 
 
+# Conditions never change, and building one with an alias takes as long as a small query.
+@cache
 def is_assisted() -> ColumnElement[bool]:
     """Its image is not in the control arm, which is reviewed without suggestions, or nothing
     could be measured against it."""
@@ -180,6 +184,7 @@ def is_assisted() -> ColumnElement[bool]:
     return in_arm.correlate(PseudoLabel)
 
 
+@cache
 def is_waiting() -> ColumnElement[bool]:
     """People may see it, and nobody has answered it."""
     return and_(PseudoLabel.state == PseudoLabelState.PENDING, ~is_decided(), is_assisted())
