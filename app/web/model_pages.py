@@ -106,6 +106,7 @@ class Settled:
 
     whole_photo: bool
     pairs: bool
+    pseudo_labels: bool
 
 
 def settled(version: ModelVersion) -> Settled | None:
@@ -113,7 +114,11 @@ def settled(version: ModelVersion) -> Settled | None:
     config = version.card.get("config", {})
     if config.get("plan", {}).get("committees", 0) < 2:
         return None
-    return Settled(bool(version.card.get("whole_photo")), bool(config.get("lambda_pairs")))
+    return Settled(
+        whole_photo=bool(version.card.get("whole_photo")),
+        pairs=bool(config.get("lambda_pairs")),
+        pseudo_labels=config.get("pseudo_labels") is not False,
+    )
 
 
 def mistakes(

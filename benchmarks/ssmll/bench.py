@@ -165,9 +165,10 @@ class Bench:
 
 
 def warm_up_name(method: Method, config: TrainingConfig) -> str:
-    """Methods of one name have the same warm-up."""
+    """Methods of one name have the same warm-up. A rule has a part in it where it is tried."""
+    tried = method.rule.__name__ if method.makes_trials and method.rule else None
     training = (config.loss, config.epochs, config.lr, config.head_lr, config.lambda_pairs)
-    parts = (method.head.__name__, method.contexts, method.makes_trials, *training)
+    parts = (method.head.__name__, method.contexts, method.makes_trials, tried, *training)
     return "-".join(["warm", *map(str, parts)])
 
 

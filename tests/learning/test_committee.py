@@ -1,6 +1,8 @@
 """Part models: what they settle, and that each photo is asked of them once."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ from worker.learning.committee import Committee, Votes, settled, trials
 from worker.learning.evidence import Evidence
 from worker.learning.method import KIZU
 from worker.learning.pairs import USUAL_WEIGHT
+from worker.learning.part_models import PartModels
+from worker.learning.plan import TrainingConfig, make_plan
+from worker.learning.processes import Processes
 from worker.learning.trainer import train
 
 LABELS = np.array([[1], [0], [1], [0]], np.int8)
@@ -83,4 +88,41 @@ def test_held_out_labels_settle_whether_photos_are_paired(tmp_path):
     assert model.card.config["lambda_pairs"] in (0.0, USUAL_WEIGHT)
     files = {file.stem for file in tmp_path.glob("*.safetensors")}
     names = {f"{name}fold-{part}" for name in ("", "paired-", "whole-") for part in (0, 1)}
-    assert files == {*names, "main"}
+    rounds = {f"{name}-{part}" for name in ("taught", "untaught") for part in (0, 1)}
+    assert files == {*names, *rounds, "main"}
+
+
+@pytest.mark.parametrize("better", ["taught", "untaught"])
+def test_pseudo_labels_stay_out_where_part_models_rank_better_without(tmp_path, better):
+    """Photos of two kinds; the part models that are not `better` rank them the wrong way round."""
+    tried, told = [], []
+
+    def fit(name, rows, plan, config):
+        tried.append((name, plan.rounds, config.pseudo_labels))
+        (tmp_path / f"{name}.safetensors").touch()
+        return SimpleNamespace(teacher=nn.Identity(), name=name)
+
+    def scored(learner, rows, views):
+        is_right = learner.name.startswith(("fold", better))
+        scores = rows % 2 if is_right else 1 - rows % 2
+        return Evidence(scores[:, None].astype(float), (rows % 2)[:, None].astype(np.int8))
+
+    parts = PartModels(
+        np.arange(12),
+        make_plan(TrainingConfig(), labeled=12, unlabeled=40, committees=3),
+        8,
+        tmp_path,
+        Processes.here(),
+        fit=fit,
+        scored=scored,
+        vote_by=told.append,
+    )
+    committee, config = parts.convene(TrainingConfig(), teaches=True)
+    assert (config.pseudo_labels is False) == (better == "untaught")
+    assert [committee.members, told[0].members] == [(ANY, ANY), ()]
+    assert ("taught-0", 3, None) in tried
+    assert ("untaught-1", 3, False) in tried
+    told.clear()
+    assert parts.convene(TrainingConfig(pseudo_labels=True), teaches=True)[1].pseudo_labels is True
+    assert parts.convene(TrainingConfig(), teaches=False)[1].pseudo_labels is None
+    assert told == []

@@ -74,6 +74,7 @@ class TrainingConfig:
     lambda_context: float = 0.5
     # None: if it helps, by the part models (committee.py)
     lambda_pairs: float | None = None  # photos side by side (pairs.py); None: tried, or 0
+    pseudo_labels: bool | None = None  # whether rounds learn them; None: tried, or so
     whole_photo: bool | None = None  # the mean token speaks for labels too; None: tried, or not
     n_contexts: int | None = None  # None: found from the labels
     context_prior: PriorGroups | None = None  # another project's groups, while labels are few
@@ -117,6 +118,21 @@ class Plan:
     @property
     def steps(self) -> int:
         return self.warm_up_steps + self.rounds * self.round_steps
+
+    @property
+    def of_part(self) -> "Plan":
+        """What a part model does."""
+        return replace(self, warm_up_steps=self.fold_steps, rounds=0, round_steps=0)
+
+    @property
+    def of_part_with_rounds(self) -> "Plan":
+        """The same, and then the fewest rounds in a third of their steps too."""
+        round_steps = math.ceil(self.rounds * self.round_steps / 3 / FEWEST_ROUNDS)
+        return replace(self.of_part, rounds=FEWEST_ROUNDS, round_steps=round_steps)
+
+    @property
+    def tries_rounds(self) -> bool:
+        return self.committees > 1 and self.rounds > 0
 
 
 @dataclass(frozen=True)
@@ -181,7 +197,23 @@ def plan_seconds(plan: Plan, cost: Cost, config: TrainingConfig) -> float:
     # The teacher looks in every round; part models, of one committee, look once.
     looks = a_round * (plan.rounds + (config.folds if folds else 0)) * config.teacher_views
     learned = labeled_steps * config.batch_labeled + plan.rounds * a_round
-    return learned * cost.train + looks * cost.look
+    seconds = learned * cost.train + looks * cost.look
+    return seconds + (_seconds_of_trying_rounds(plan, cost, config) if plan.tries_rounds else 0.0)
+
+
+def seconds_of_pseudo_labels(plan: Plan, cost: Cost, config: TrainingConfig) -> float:
+    """What the rounds take longer than they would with human labels alone."""
+    photos = plan.rounds * plan.round_steps * config.batch_unlabeled
+    return photos * (cost.train + config.teacher_views * cost.look)
+
+
+def _seconds_of_trying_rounds(plan: Plan, cost: Cost, config: TrainingConfig) -> float:
+    """Of part models with and without pseudo-labels."""
+    part = plan.of_part_with_rounds
+    steps = part.rounds * part.round_steps
+    learned = steps * (2 * config.batch_labeled + config.batch_unlabeled)
+    looks = steps * config.batch_unlabeled * config.teacher_views
+    return config.folds * (learned * cost.train + looks * cost.look)
 
 
 def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, *, needed: int) -> Plan:

@@ -42,6 +42,7 @@ from worker.learning.learner import (
 )
 from worker.learning.method import KIZU, Method
 from worker.learning.metrics import mean_average_precision
+from worker.learning.part_models import PartModels
 from worker.learning.plan import (
     Cost,
     Mode,
@@ -52,6 +53,7 @@ from worker.learning.plan import (
     make_plan,
     plan_seconds,
     resolve,
+    seconds_of_pseudo_labels,
 )
 from worker.learning.predictor import TrainedModel
 from worker.learning.processes import Processes
@@ -157,9 +159,14 @@ class Training:
         self.cost = self._measure_cost()
         self.plan = self._plan()
         self.meter.expect(plan_seconds(self.plan, self.cost, self.config))
-        self.committee = self._convene() if self.plan.committees else Committee.nobody()
+        self._vote_by(Committee.nobody())
+        if self.plan.committees:
+            teaches = self.method.rule is not None
+            committee, self.config = self._part_models().convene(self.config, teaches=teaches)
+            self._vote_by(committee)
         self.config = settled(self.config)
-        self.votes = Votes(self.committee.members, self._teacher_logits, self.dataset.labels.shape)
+        if self.config.pseudo_labels is False:
+            self.meter.skip(seconds_of_pseudo_labels(self.plan, self.cost, self.config))
         learner = self._fit("main", self.labeled, self.plan, self.config)
         self.meter.enter(Stage.EVALUATE)
         model = self._finish(learner)
@@ -250,7 +257,7 @@ class Training:
                 raise Stopped
             if learner.step >= plan.warm_up_steps:
                 number, step = divmod(learner.step - plan.warm_up_steps, plan.round_steps)
-                unlabeled = self._round_rows(number, plan)
+                unlabeled = self._round_rows(number, plan, config)
                 if step == 0 and len(unlabeled):
                     learner.save(path, answers, self.fingerprint)
                     answers = self._label(learner, unlabeled)
@@ -295,9 +302,9 @@ class Training:
 
     # --- pseudo-labels -------------------------------------------------------------------
 
-    def _round_rows(self, number: int, plan: Plan) -> Rows:
+    def _round_rows(self, number: int, plan: Plan, config: TrainingConfig) -> Rows:
         """The unlabelled photos of one round: all of them, or a fresh draw from a large pool."""
-        if self.method.rule is None:
+        if self.method.rule is None or config.pseudo_labels is False:
             return self.unlabeled[:0]
         most = plan.round_steps * self.config.batch_unlabeled
         return shuffled(self.unlabeled, derive(self.config.seed, "round", number))[:most]
@@ -331,33 +338,21 @@ class Training:
 
     # --- confidence, measured on labels that the model did not see --------------------------
 
-    def _convene(self) -> Committee:
-        """The part models; what is open is tried on them, and kept where they are better for it."""
-        tried = trials(self.config) if self.plan.committees > 1 else []
-        self.config = settled(self.config)
-        best = self._cross_fit("fold", self.config)
-        for name, change in tried:
-            config = dataclasses.replace(self.config, **change)
-            other = self._cross_fit(f"{name}-fold", config)
-            if other.beats(best, self.views):
-                self.config, best = config, other
-        return best
-
-    def _cross_fit(self, name: str, config: TrainingConfig) -> Committee:
-        """Models that each train on the photos of all folds but one, and score that one."""
-        rows = shuffled(self.labeled, derive(config.seed, "folds"))
-        plan = dataclasses.replace(
-            self.plan, warm_up_steps=self.plan.fold_steps, rounds=0, round_steps=0
+    def _part_models(self) -> PartModels:
+        return PartModels(
+            self.labeled,
+            self.plan,
+            self.views,
+            self.workdir,
+            self.processes,
+            fit=self._fit,
+            scored=self._scored,
+            vote_by=self._vote_by,
         )
-        members: list[nn.Module] = []
-        seen: dict[int, list[Evidence]] = {config.teacher_views: [], self.views: []}
-        for number, held_out in enumerate(np.array_split(rows, config.folds)):
-            others = np.setdiff1d(rows, held_out)
-            learner = self._fit(f"{name}-{number}", others, plan, config)
-            members.append(learner.teacher)
-            for views, scored in seen.items():
-                scored.append(self._scored(learner, held_out, views))
-        return Committee(tuple(members), {views: tuple(parts) for views, parts in seen.items()})
+
+    def _vote_by(self, committee: Committee) -> None:
+        self.committee = committee
+        self.votes = Votes(committee.members, self._teacher_logits, self.dataset.labels.shape)
 
     def _evidence(self, learner: Learner, views: int) -> Evidence | None:
         """Held-out scores of a model now; None where nothing could be held out."""
