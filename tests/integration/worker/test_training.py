@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
+import torch
 
 from app.core.queue import Queue
 from app.core.storage import make_store
@@ -238,6 +239,20 @@ def test_two_processes_tune_one_model(floor, settings, session):
     version = session.get(ModelVersion, UUID(job["result"]["model_version_id"]))
     assert version.card["config"]["processes"] == 2
     assert predicted_here(factory)["state"] == "succeeded"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="trainings on a GPU take what they need")
+@pytest.mark.parametrize(
+    ("wanted", "budget"),
+    [({}, 2), ({"time_budget_seconds": 1}, 1), ({"epochs": 1}, None)],
+    ids=["the setting", "what was asked for", "epochs take what they take"],
+)
+def test_without_a_gpu_a_training_is_planned_for_a_while(floor, settings, session, wanted, budget):
+    settings.train_cpu_seconds = 2
+    factory = floor("bright", shown=[BRIGHT, GOOD])
+    job = trained_here(factory, **{"time_budget_seconds": None, "epochs": None, **wanted})
+    version = session.get(ModelVersion, UUID(job["result"]["model_version_id"]))
+    assert version.card["config"]["time_budget_seconds"] == budget
 
 
 def test_missing_weights_are_named(floor, tmp_path):
