@@ -94,3 +94,15 @@ def test_another_label_and_order_are_in_the_address(grid, language):
     grid.wait_for_url("**label=dent**")
     expect(grid.locator("#nothing")).to_be_visible()
     expect(grid.locator("h1")).to_have_text("一覧で確認")
+
+
+def test_a_tap_selects_and_a_finger_that_moves_does_not(grid):
+    tiles = grid.locator("#tiles li")
+    touch = """([name, number]) => document.querySelectorAll("#tiles li")[number].dispatchEvent(
+        new PointerEvent(name, { pointerType: "touch", bubbles: true })
+    )"""
+    grid.evaluate(touch, ["pointerdown", 1])
+    grid.evaluate(touch, ["pointerover", 2])
+    expect(grid.locator("#selected")).to_have_text("0 selected")
+    grid.evaluate(touch, ["click", 1])
+    expect(tiles.nth(1)).to_have_attribute("aria-selected", "true")

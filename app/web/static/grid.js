@@ -108,7 +108,7 @@ const indexOf = (element) => tiles().indexOf(element?.closest("li"));
 
 function onPointerDown(event) {
   const index = indexOf(event.target);
-  if (index < 0 || event.button !== 0) return;
+  if (index < 0 || event.button !== 0 || event.pointerType === "touch") return;
   event.preventDefault();
   letFocus(index, true);
   if (event.shiftKey) selectRange(index);
@@ -117,7 +117,15 @@ function onPointerDown(event) {
     select(index, painting);
     anchor = index;
   }
-  if (event.pointerType === "touch") painting = null; // a finger that moves scrolls
+  tell();
+}
+
+// A finger that moves scrolls; one that taps selects.
+function onTap(event) {
+  const index = indexOf(event.target);
+  if (index < 0 || event.pointerType !== "touch") return;
+  select(index, !selected.has(items[index].id));
+  anchor = index;
   tell();
 }
 
@@ -295,6 +303,7 @@ async function start() {
   document.addEventListener("keydown", onKey);
   byId("tiles").addEventListener("pointerdown", onPointerDown);
   byId("tiles").addEventListener("pointerover", onPointerOver);
+  byId("tiles").addEventListener("click", onTap);
   addEventListener("pointerup", () => { painting = null; });
   byId("threshold").addEventListener("input", drawHistogram);
   byId("accept").addEventListener("click", () => decideSelected("accept"));
