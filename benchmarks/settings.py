@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from worker.learning.plan import TrainingConfig
 from worker.learning.progress import Progress
@@ -25,12 +25,14 @@ def change(assignment: str) -> tuple[str, Any]:
 
 
 def _fitting(name: str, value: Any, default: Any) -> Any:
-    """The value as the setting's type; those that are None by default take numbers."""
+    """The value as the setting's type; those that are None by default take numbers or answers."""
     if isinstance(default, str):
         return type(default)(value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if default is None:
-        fits = number or value is None or isinstance(value, list)
+        is_answer = bool in get_args(get_type_hints(TrainingConfig)[name])
+        of_kind = isinstance(value, bool) if is_answer else number or isinstance(value, list)
+        fits = of_kind or value is None
     elif isinstance(default, float):
         fits = number
     else:

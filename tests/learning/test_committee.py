@@ -19,6 +19,7 @@ from worker.learning.plan import TrainingConfig, make_plan
 from worker.learning.processes import Processes
 from worker.learning.trainer import train
 
+OPEN = replace(QUICK, lambda_pairs=None, whole_photo=None, pseudo_labels=None)
 LABELS = np.array([[1], [0], [1], [0]], np.int8)
 RIGHT, TURNED, WRONG = ([2, 1, 2, 1], [2, 2.5, 3, 1], [1, 2, 1, 2])
 
@@ -65,15 +66,15 @@ def test_nobody_votes_where_there_is_no_committee():
 
 
 def test_only_what_is_open_is_tried():
-    assert [name for name, _ in trials(QUICK)] == ["whole", "paired"]
-    assert (settled(QUICK).lambda_pairs, settled(QUICK).whole_photo) == (0.0, False)
-    given = replace(QUICK, lambda_pairs=0.2)
+    assert [name for name, _ in trials(OPEN)] == ["whole", "paired"]
+    assert (settled(OPEN).lambda_pairs, settled(OPEN).whole_photo) == (0.0, False)
+    given = replace(OPEN, lambda_pairs=0.2)
     assert trials(given) == [("whole", {"whole_photo": True})]
     assert settled(given).lambda_pairs == 0.2
 
 
 def test_only_kizu_leaves_open_what_is_not_given():
-    given = replace(QUICK, lambda_pairs=0.2)
+    given = replace(OPEN, lambda_pairs=0.2)
     assert trials(KIZU.configured(given)) == [("whole", {"whole_photo": True})]
     for name, method in METHODS.items():
         if not method.makes_trials:
@@ -82,7 +83,7 @@ def test_only_kizu_leaves_open_what_is_not_given():
 
 
 def test_held_out_labels_settle_whether_photos_are_paired(tmp_path):
-    model = train(marks(24, 16), SPECS, backbone(), QUICK, workdir=tmp_path)
+    model = train(marks(24, 16), SPECS, backbone(), OPEN, workdir=tmp_path)
     assert model.card.config["plan"]["committees"] == 3
     assert model.card.config["whole_photo"] is model.card.whole_photo
     assert model.card.config["lambda_pairs"] in (0.0, USUAL_WEIGHT)

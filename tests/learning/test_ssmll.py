@@ -36,6 +36,7 @@ QUICK_SETTINGS = [
         "resolution": 48,
         "epochs": 2,
         "rounds": 1,
+        "pseudo_labels": "true",
         "batch_labeled": 8,
         "batch_unlabeled": 8,
     }.items()

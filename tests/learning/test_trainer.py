@@ -64,7 +64,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, mode):
     for stops in range(40):  # noqa: B007
         try:
             resumed = train(
-                dataset, SPECS, backbone(), config, workdir=work, should_stop=StopAfter(18)
+                dataset, SPECS, backbone(), config, workdir=work, should_stop=StopAfter(12)
             )
             break
         except Stopped:

@@ -260,13 +260,13 @@ async function undo() {
 async function retake(imageId) {
   clearTimeout(draftTimer);
   const held = leases.current;
-  if (held && held.image_id !== imageId) {
-    held.draft = draft();
-    leases.beat(held, held.draft);
-  }
-  if (!(await leases.retake(imageId))) return false;
-  show();
-  return true;
+  const isOther = held && held.image_id !== imageId;
+  if (isOther) held.draft = draft();
+  const taken = await leases.retake(imageId);
+  // Only now: a lease that turns out to be lost must not speak up for the photo that has just come.
+  if (isOther) leases.beat(held, held.draft);
+  if (taken) show();
+  return Boolean(taken);
 }
 
 // Drafts, and the work of a lost lease

@@ -61,7 +61,7 @@ def upload(client, store, sessions):
         assert answer.status_code in {200, 201}, answer.text
         contents = [item["image"]["sha256"] for item in answer.json()["items"]]
         for sha256 in contents:
-            for rendition in (Rendition.THUMBNAIL, Rendition.PREVIEW):
+            for rendition in (Rendition.THUMBNAIL, Rendition.PREVIEW, Rendition.DEEP):
                 store.put(blob_key(sha256, rendition), b"jpeg")
         return contents
 
