@@ -33,6 +33,7 @@ def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
     yield from {
         "projects": "/projects",
         "new-project": "/projects/new",
+        "guide": "/guide",
         "overview": at,
         "annotate": f"{at}/annotate",
         "review": f"{at}/review",

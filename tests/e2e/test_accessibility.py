@@ -41,7 +41,12 @@ def findings(page, address):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_page_has_a_serious_finding(page, theme):
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-    addresses = ["/projects", "/projects/new", *(f"/projects/parts{one}" for one in PATHS)]
+    addresses = [
+        "/projects",
+        "/projects/new",
+        "/guide",
+        *(f"/projects/parts{one}" for one in PATHS),
+    ]
     addresses += [f"/projects/parts{one}" for one in MORE_PATHS]
     found = [line for address in addresses for line in findings(page, address)]
     assert found == []

@@ -4,7 +4,7 @@ import { call, create } from "./api.js";
 
 const AHEAD = 12; // the photo on the screen, and at least ten that are on their way to the browser
 const HEARTBEAT_MS = 60_000;
-export const LEASE_LOST = "/problems/lease-lost";
+const LEASE_LOST = "/problems/lease-lost";
 
 export const isLost = (error) => error.body?.type === LEASE_LOST;
 
