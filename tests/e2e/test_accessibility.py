@@ -4,8 +4,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.e2e.workplace import photo
-
 pytestmark = pytest.mark.page
 SERIOUS = {"serious", "critical"}
 PATHS = ("", "/images", "/annotate", "/review", "/grid", "/jobs", "/models", "/models/1", "/kpis")
@@ -15,15 +13,9 @@ MORE_PATHS = ("/labels", "/exchange")
 @pytest.fixture
 def page(watched, workplace):
     """Somebody who is signed in, a project with photos and a model's suggestions."""
-    workplace.add_project("parts")
+    workplace.add_suggestions("parts", 3)
     watched.sign_in()
-    page = watched.page
-    page.goto("/projects/parts/images")
-    page.locator("#files").set_input_files([photo(number) for number in range(3)])
-    expect(page.locator("#upload-done")).to_be_visible()
-    workplace.ingest()
-    workplace.suggest("parts")
-    return page
+    return watched.page
 
 
 def findings(page, address):

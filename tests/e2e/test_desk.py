@@ -8,7 +8,6 @@ from PIL import Image as Pillow
 from playwright.sync_api import FilePayload, expect
 
 from app.annotations.models import LabelValue
-from tests.e2e.workplace import photo
 
 pytestmark = pytest.mark.page
 
@@ -16,14 +15,9 @@ pytestmark = pytest.mark.page
 @pytest.fixture
 def desk(watched, workplace):
     """The review desk with three suggestions waiting."""
-    workplace.add_project("parts")
+    workplace.add_suggestions("parts", 3)
     watched.sign_in()
     page = watched.page
-    page.goto("/projects/parts/images")
-    page.locator("#files").set_input_files([photo(number) for number in range(3)])
-    expect(page.locator("#upload-done")).to_be_visible()
-    workplace.ingest()
-    workplace.suggest("parts")
     page.goto("/projects/parts/review")
     expect(page.locator("#photo")).to_be_visible()
     return page
@@ -287,14 +281,12 @@ def test_deep_greys_are_seen_through_a_window_of_ones_own(watched, workplace):
     values[0, :2] = 0, 4000
     file = io.BytesIO()
     Pillow.fromarray(values).save(file, "PNG")
+    deep = FilePayload(name="deep.png", mimeType="image/png", buffer=file.getvalue())
     workplace.add_project("parts")
+    workplace.receive("parts", [deep])
+    workplace.ingest()
     watched.sign_in()
     desk = watched.page
-    desk.goto("/projects/parts/images")
-    deep = FilePayload(name="deep.png", mimeType="image/png", buffer=file.getvalue())
-    desk.locator("#files").set_input_files([deep])
-    expect(desk.locator("#upload-done")).to_be_visible()
-    workplace.ingest()
     desk.goto("/projects/parts/annotate")
     expect(desk.locator("#levels")).to_be_visible()
     expect(desk.locator("#deep")).to_be_hidden()

@@ -4,7 +4,6 @@ import pytest
 from playwright.sync_api import expect
 
 from app.annotations.models import LabelValue
-from tests.e2e.workplace import photo
 
 pytestmark = pytest.mark.page
 PHOTOS = 8
@@ -13,14 +12,9 @@ PHOTOS = 8
 @pytest.fixture
 def grid(watched, workplace):
     """Eight photos, of which a model suggests `scratch` with 93 % confidence."""
-    workplace.add_project("parts")
+    workplace.add_suggestions("parts", PHOTOS)
     watched.sign_in()
     page = watched.page
-    page.goto("/projects/parts/images")
-    page.locator("#files").set_input_files([photo(number) for number in range(PHOTOS)])
-    expect(page.locator("#upload-done")).to_be_visible()
-    workplace.ingest()
-    workplace.suggest("parts")
     page.goto("/projects/parts/grid")
     expect(page.locator("#tiles li")).to_have_count(PHOTOS)
     return page

@@ -1,4 +1,4 @@
-"""The main job through the pages: sign in, upload, annotate, review by keyboard, read the KPIs."""
+"""The main job through the pages: sign in, upload, annotate, train, review by keyboard, KPIs."""
 
 import re
 
@@ -9,20 +9,41 @@ from tests.e2e.workplace import photo
 
 pytestmark = pytest.mark.page
 WORDS = {
-    "ja": {"new": "新しいプロジェクト", "scratch": "傷", "kpis": "ラベル付けの時間と品質"},
-    "en": {"new": "New project", "scratch": "Scratch", "kpis": "Labeling time and quality"},
+    "ja": {
+        "new": "新しいプロジェクト",
+        "scratch": "傷",
+        "train": "学習を始める",
+        "kpis": "ラベル付けの時間と品質",
+    },
+    "en": {
+        "new": "New project",
+        "scratch": "Scratch",
+        "train": "Start a training",
+        "kpis": "Labeling time and quality",
+    },
 }
+PATIENCE_MS = 180_000
 
 
+@pytest.fixture
+def workers(settings, monkeypatch, start_worker):
+    """Those that read photos and train; a training is short. Nobody predicts: what a model of
+    seconds would suggest is left to chance."""
+    monkeypatch.setenv("KIZU_TRAIN_CPU_SECONDS", "2")
+    for queue in ("cpu", "train"):
+        start_worker(queue)
+
+
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("language", ["ja", "en"])
-def test_the_whole_journey_by_keyboard(watched, workplace, language):
+def test_the_whole_journey_by_keyboard(watched, workplace, workers, language):
     page, words = watched.page, WORDS[language]
     watched.sign_in()
     expect(page.locator("html")).to_have_attribute("lang", language)
     create_project(page, words["new"])
     workplace.leave_nothing_to_chance("line-2")
     upload(page, [photo(number) for number in range(4)])
-    workplace.ingest()
+    wait_until_read(page, 4)
 
     page.goto("/projects/line-2/annotate")
     chip = page.locator(".chip[data-label=scratch]")
@@ -36,6 +57,7 @@ def test_the_whole_journey_by_keyboard(watched, workplace, language):
     expect(page.locator("#desk")).to_have_attribute("data-unsent", "0")
     assert workplace.truth("line-2") == {first: {"scratch": "present", "dent": "absent"}}
 
+    train(page, words["train"])
     workplace.drop_leases()
     assert workplace.suggest("line-2") == 3
     page.goto("/projects/line-2/review")
@@ -92,3 +114,24 @@ def upload(page: Page, files: list[FilePayload]) -> None:
     page.locator("#upload-done").click()
     expect(page.locator(".photo")).to_have_count(len(files))
     expect(page).to_have_url(re.compile("/images$"))
+
+
+def wait_until_read(page: Page, count: int) -> None:
+    """Until the worker has made every photo ready."""
+    ready = page.locator(".photo img")
+    for _ in range(PATIENCE_MS // 500):
+        page.goto("/projects/line-2/images?state=ready")
+        if ready.count() == count:
+            return
+        page.wait_for_timeout(500)
+    raise AssertionError(f"{ready.count()} of {count} photos are ready")
+
+
+def train(page: Page, start: str) -> None:
+    """Press the button and watch the job until it has left a live version."""
+    page.goto("/projects/line-2/jobs")
+    page.get_by_role("button", name=start, exact=True).first.click()
+    row = page.locator("tbody tr").first
+    expect(row.locator(".tag.good")).to_be_visible(timeout=PATIENCE_MS)
+    page.goto("/projects/line-2/models/1")
+    expect(page.locator(".page-head .tag.good")).to_be_visible()

@@ -1,8 +1,11 @@
 """A factory's morning for page tests: photos, a model's suggestions, made by the real services."""
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image as Pillow
@@ -15,11 +18,13 @@ from app.annotations import service as annotations
 from app.annotations.models import LabelValue
 from app.core.config import Settings
 from app.core.db import make_sessions, transaction
+from app.core.multipart import ReceivedFile
 from app.core.storage import make_store
 from app.identity import service as identity
 from app.identity.models import Role, User
 from app.images import service as images
 from app.images.models import Image, ImageState
+from app.images.service import Capture
 from app.projects import service as projects
 from app.projects.models import Label, Project
 from app.pseudolabels import heat_maps
@@ -27,6 +32,7 @@ from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow, Proposal
 from app.reviews import service as reviews
 from app.reviews.models import ReviewLease
+from app.training import service as training
 from tests.factories import make_label, make_version
 from worker.imaging.decode import decode
 from worker.learning.explanation import png
@@ -83,6 +89,31 @@ class Workplace:
             never = {"control_rate": 0.0, "evaluation_rate": 0.0}
             session.execute(update(Project).where(Project.slug == slug).values(**never))
 
+    def add_suggestions(self, slug: str, count: int) -> None:
+        """A project with photos, each of which a live model says something about."""
+        self.add_project(slug)
+        self.receive(slug, [photo(number) for number in range(count)])
+        self.ingest()
+        self.suggest(slug)
+
+    def receive(self, slug: str, files: Sequence[FilePayload]) -> None:
+        """What the API does with an upload."""
+        store = make_store(self.settings)
+        with transaction(self.sessions) as session, TemporaryDirectory() as folder:
+            project = projects.get_project(session, slug)
+            for one in files:
+                content, path = one["buffer"], Path(folder) / one["name"]
+                path.write_bytes(content)
+                sha256 = hashlib.sha256(content).hexdigest()
+                images.receive_upload(
+                    session,
+                    store,
+                    project=project,
+                    file=ReceivedFile(path, path.name, sha256, len(content)),
+                    capture=Capture(),
+                    max_pixels=self.settings.image_max_pixels,
+                )
+
     def ingest(self) -> None:
         """What the worker does with every photo that was received."""
         store = make_store(self.settings)
@@ -96,15 +127,16 @@ class Workplace:
                 images.mark_ready(session, project, image.id, find_out(found))
 
     def suggest(self, slug: str, confidence: float = 0.93) -> int:
-        """A live model suggests `scratch` on every photo that nobody labelled, seen in the upper
-        left; returns how many."""
+        """The live model (one of its own where there is none) suggests `scratch` on every photo
+        that nobody labelled, seen in the upper left; returns how many."""
         heat = np.zeros((16, 16), dtype=np.uint8)
         heat[2:6, 2:6] = 255
         store = make_store(self.settings)
         with transaction(self.sessions) as session:
             project = projects.get_project(session, slug)
             labels = projects.list_labels(session, project.id)
-            version = make_version(session, project, [label.id for label in labels])
+            version = training.live_version(session, project.id)
+            version = version or make_version(session, project, [label.id for label in labels])
             waiting = [i for i in session.scalars(select(Image)) if i.reviewed_at is None]
             seen = [
                 PredictionRow(i.id, [confidence] * len(labels), [1.0], 0.5, 0.25) for i in waiting

@@ -1,6 +1,7 @@
 """How many steps of what, and that a time budget is kept."""
 
 import dataclasses
+import time
 
 import pytest
 
@@ -84,3 +85,9 @@ def test_the_learning_rate_rises_falls_and_starts_again():
     assert share[0] < 0.1 > share[99]
     assert max(share[100:]) == pytest.approx(1.0, abs=0.01)
     assert share[-1] < 0.02
+
+
+def test_a_first_call_that_warms_up_is_not_what_a_photo_costs():
+    waits = iter([0.2, 0.0, 0.0, 0.0] * 2)
+    cost = Cost.measured(lambda: time.sleep(next(waits)), lambda: time.sleep(next(waits)), photos=2)
+    assert max(cost.train, cost.look) < 0.05

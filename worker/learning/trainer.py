@@ -203,14 +203,12 @@ class Training:
         """Seconds of a photo in a training step and in a look, on a learner that is thrown away."""
         learner, size = self._new_learner(Plan(0, 10, 0, 0), self.config), self.config.batch_labeled
         targets = Answers.human(self.dataset.labels).targets(self.membership)
-        for _ in range(2):  # the first step also warms up
-            start = time.perf_counter()
-            self._step("cost", learner, self.labeled, self.labeled[:0], targets)
-            trained = time.perf_counter() - start
         rows = drawn(self.labeled, 0, size, seed=0)
-        start = time.perf_counter()
-        self._look(learner.teacher, rows, views=1)
-        return Cost(train=trained / size, look=(time.perf_counter() - start) / size)
+        return Cost.measured(
+            lambda: self._step("cost", learner, self.labeled, self.labeled[:0], targets),
+            lambda: self._look(learner.teacher, rows, views=1),
+            photos=size,
+        )
 
     def _plan(self) -> Plan:
         """The plan, kept in the work folder: a resumed run must not plan anew."""
