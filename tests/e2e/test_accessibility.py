@@ -9,13 +9,15 @@ from tests.e2e.workplace import photo
 pytestmark = pytest.mark.page
 SERIOUS = {"serious", "critical"}
 PATHS = ("", "/images", "/annotate", "/review", "/grid", "/jobs", "/models", "/models/1", "/kpis")
-MORE_PATHS = ("/labels", "/exchange")
+MORE_PATHS = ("/labels", "/exchange", "/settings")
+SETTINGS = ("members", "account", "tokens", "audit")
 
 
 @pytest.fixture
 def page(watched, workplace):
     """Somebody who is signed in, a project with photos and a model's suggestions."""
     workplace.add_project("parts")
+    workplace.make_administrator()
     watched.sign_in()
     page = watched.page
     page.goto("/projects/parts/images")
@@ -48,6 +50,7 @@ def test_no_page_has_a_serious_finding(page, theme):
         *(f"/projects/parts{one}" for one in PATHS),
     ]
     addresses += [f"/projects/parts{one}" for one in MORE_PATHS]
+    addresses += [f"/settings/{one}" for one in SETTINGS]
     found = [line for address in addresses for line in findings(page, address)]
     assert found == []
 
