@@ -40,6 +40,7 @@ ACTIONS = (
 OBJECT_TYPES = ("project", "label", "image", "model_version", "user", "token", "job")
 # What says nothing to a reader: an id and a hash are not words.
 UNSAID = frozenset({"id", "sha256"})
+SHARES = frozenset({"control_rate", "audit_rate", "evaluation_rate", "gate_margin"})
 router = page_router(HERE)
 
 
@@ -181,7 +182,10 @@ def changes(event: AuditEvent) -> list[Change]:
 
 
 def _side(values: Mapping[str, Any], name: str) -> str | None:
-    return _in_words(values[name]) if name in values else None
+    if name not in values:
+        return None
+    value = values[name]
+    return f"{100 * value:.6g}%" if name in SHARES else _in_words(value)
 
 
 def _in_words(value: Any) -> str:

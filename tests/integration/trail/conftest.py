@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.core import audit
@@ -75,10 +75,7 @@ def record_at(record: Callable[..., int], engine: Engine) -> Callable[[str], int
             session.execute(text("ALTER TABLE audit_event DISABLE TRIGGER USER"))
             event = session.get_one(audit.AuditEvent, number)
             event.at = datetime.fromisoformat(moment)
-            values = {"at": event.at, "hash": audit.chained_hash(event)}
-            session.execute(
-                update(audit.AuditEvent).where(audit.AuditEvent.id == number).values(**values)
-            )
+            event.hash = audit.chained_hash(event)
             session.flush()
             session.execute(text("ALTER TABLE audit_event ENABLE TRIGGER USER"))
         return number

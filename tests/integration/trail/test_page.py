@@ -46,7 +46,7 @@ def cells(text: str) -> list[str]:
 def test_an_event_is_told_in_words(page, project):
     label, settings = cells(page(f"?project={project.slug}"))
     assert "changed the project's settings" in settings
-    assert "Share without suggestions 0.0 → 0.3" in settings
+    assert "Share without suggestions 0% → 30%" in settings
     assert f"changed a label scratch {project.slug}" in label
     assert "Cost of a miss 1.0 → 5.0 Hotkey nothing → k" in label
 

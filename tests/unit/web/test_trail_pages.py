@@ -64,6 +64,11 @@ def test_what_begins_or_ends_has_one_side():
     assert changes(AuditEvent(before=None, after=None)) == []
 
 
+def test_shares_are_told_in_percent():
+    event = AuditEvent(before={"control_rate": 0.07}, after={"control_rate": 0.125})
+    assert changes(event) == [Change("control_rate", "7%", "12.5%")]
+
+
 def test_names_in_several_languages_are_told():
     event = AuditEvent(before={"names": {"ja": "傷"}}, after={"names": {"ja": "キズ", "en": "s"}})
     assert changes(event) == [Change("names", "ja: 傷", "ja: キズ, en: s")]
