@@ -37,9 +37,10 @@ def read(client: TestClient) -> Callable[..., list[dict[str, Any]]]:
     """A function that reads all pages of a filter."""
 
     def read_all(**query: Any) -> list[dict[str, Any]]:
-        found, cursor = [], None
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
         while True:
-            more = {"cursor": cursor} if cursor else {}
+            more: dict[str, Any] = {"cursor": cursor} if cursor else {}
             answer = client.get(URL, params={"limit": 2, **query, **more})
             assert answer.status_code == 200, answer.text
             page = answer.json()
