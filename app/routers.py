@@ -16,6 +16,7 @@ from app.pseudolabels import routes as pseudolabels
 from app.reviews import decision_routes as decisions
 from app.reviews import routes as reviews
 from app.reviews import statement_routes as statements
+from app.trail import routes as trail
 from app.training import routes as training
 from app.web.routes import include_pages
 
@@ -26,6 +27,7 @@ API: tuple[APIRouter, ...] = (
     identity.tokens_router,
     projects.router,
     projects.labels_router,
+    trail.router,
     jobs.router,
     images.router,
     annotations.router,

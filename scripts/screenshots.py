@@ -47,6 +47,11 @@ def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
         "kpis": f"{at}/kpis",
         "labels": f"{at}/labels",
         "exchange": f"{at}/exchange",
+        "project-settings": f"{at}/settings",
+        "members": "/settings/members",
+        "account": "/settings/account",
+        "tokens": "/settings/tokens",
+        "audit": "/settings/audit",
     }.items()
     newest = {
         "image": (f"{api}/images", f"{at}/images/{{id}}"),

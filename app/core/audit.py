@@ -1,11 +1,14 @@
 """The audit trail: who did what to which object. Append-only by database rule, hash-chained.
 
-Each row's hash covers the row before it, so a removed or edited row breaks the chain.
+Each row's hash covers the row before it, so a removed or edited row breaks the chain. What no chain
+shows is that its newest rows were cut off: for that, compare with a hash noted elsewhere.
 """
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +19,26 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from app.core.clock import now
 from app.core.db import Base
 
+CHECKED_AT_ONCE = 1000
+# Hashes without this mark are of a time when they did not cover the project.
+COVERS_PROJECT = "2:"
 _CHAIN_LOCK = 0x6B697A75  # "kizu": appends are serialised, or two rows could share a parent
+
+
+class Flaw(StrEnum):
+    EDITED = "edited"
+    UNLINKED = "unlinked"
+
+
+@dataclass(frozen=True)
+class ChainCheck:
+    """`events` are sound, from the oldest on. `flawed_id`: the first that is not, because it was
+    edited, or because the one before it was removed or replaced."""
+
+    events: int
+    newest_hash: str
+    flaw: Flaw | None = None
+    flawed_id: int | None = None
 
 
 class AuditEvent(Base):
@@ -67,6 +89,10 @@ def record(
 
 
 def chained_hash(event: AuditEvent) -> str:
+    return COVERS_PROJECT + _digest(event, str(event.project_id))
+
+
+def _digest(event: AuditEvent, *more: str) -> str:
     body = [
         event.previous_hash,
         event.at.isoformat(),
@@ -76,5 +102,26 @@ def chained_hash(event: AuditEvent) -> str:
         event.object_id,
         event.before,
         event.after,
+        *more,
     ]
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def check_chain(session: Session) -> ChainCheck:
+    """Walk the whole trail, from the oldest event to the first flaw or the end."""
+    every = select(AuditEvent).order_by(AuditEvent.id)
+    count, previous = 0, ""
+    for event in session.scalars(every, execution_options={"yield_per": CHECKED_AT_ONCE}):
+        flaw = _flaw(event, previous)
+        if flaw is not None:
+            return ChainCheck(count, previous, flaw, event.id)
+        count, previous = count + 1, event.hash
+    return ChainCheck(count, previous)
+
+
+def _flaw(event: AuditEvent, previous: str) -> Flaw | None:
+    if event.previous_hash != previous:
+        return Flaw.UNLINKED
+    is_old = not event.hash.startswith(COVERS_PROJECT)
+    written = _digest(event) if is_old else chained_hash(event)
+    return None if event.hash == written else Flaw.EDITED

@@ -4,7 +4,7 @@ Secrets leave this module once, when they are made; the database keeps their dig
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -68,6 +68,10 @@ def create_user(
 
 def list_users(session: Session) -> list[User]:
     return repository.all_users(session)
+
+
+def users_by_id(session: Session, user_ids: Collection[UUID]) -> dict[UUID, User]:
+    return {user.id: user for user in repository.users_among(session, user_ids)}
 
 
 def page_of_users(session: Session, *, cursor: str | None, limit: int) -> Slice[User]:

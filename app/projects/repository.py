@@ -23,6 +23,11 @@ def find_by_id(session: Session, project_id: UUID) -> Project | None:
     )
 
 
+def find_all(session: Session, project_ids: Collection[UUID]) -> list[Project]:
+    wanted = select(Project).where(Project.id.in_(project_ids), Project.deleted_at.is_(None))
+    return list(session.scalars(wanted))
+
+
 def lock(session: Session, project_id: UUID) -> Project | None:
     """The project, deleted or not, held until the transaction ends."""
     return session.scalar(
@@ -58,6 +63,10 @@ def labels(session: Session, project_id: UUID, *, include_archived: bool) -> lis
     if not include_archived:
         wanted = wanted.where(Label.archived_at.is_(None))
     return list(session.scalars(wanted.order_by(Label.position, Label.id)))
+
+
+def labels_among(session: Session, label_ids: Collection[UUID]) -> list[Label]:
+    return list(session.scalars(select(Label).where(Label.id.in_(label_ids))))
 
 
 def find_label(session: Session, project_id: UUID, key: str) -> Label | None:

@@ -95,6 +95,11 @@ def get_project_by_id(session: Session, project_id: UUID) -> Project:
     return project
 
 
+def projects_by_id(session: Session, project_ids: Collection[UUID]) -> dict[UUID, Project]:
+    """Those of them that were not deleted."""
+    return {project.id: project for project in repository.find_all(session, project_ids)}
+
+
 def list_projects(session: Session, *, include_archived: bool = False) -> list[Project]:
     return repository.list_all(session, include_archived=include_archived)
 
@@ -155,6 +160,11 @@ def labels_by_key(session: Session, project_id: UUID) -> dict[str, Label]:
     """Every label by its key, archived ones included."""
     labels = repository.labels(session, project_id, include_archived=True)
     return {label.key: label for label in labels}
+
+
+def labels_by_id(session: Session, label_ids: Collection[UUID]) -> dict[UUID, Label]:
+    """Of any project, archived ones included."""
+    return {label.id: label for label in repository.labels_among(session, label_ids)}
 
 
 def get_label(session: Session, project_id: UUID, key: str) -> Label:

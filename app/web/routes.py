@@ -14,7 +14,9 @@ from app.web import (
     kpi_pages,
     model_pages,
     project_pages,
+    settings_pages,
     sign_in_pages,
+    trail_pages,
     work_pages,
 )
 from app.web.errors import show_errors_as_pages
@@ -31,6 +33,8 @@ PAGES = (
     model_pages,
     kpi_pages,
     exchange_pages,
+    settings_pages,
+    trail_pages,
 )
 
 

@@ -7,13 +7,15 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.page
 SERIOUS = {"serious", "critical"}
 PATHS = ("", "/images", "/annotate", "/review", "/grid", "/jobs", "/models", "/models/1", "/kpis")
-MORE_PATHS = ("/labels", "/exchange")
+MORE_PATHS = ("/labels", "/exchange", "/settings")
+SETTINGS = ("members", "account", "tokens", "audit")
 
 
 @pytest.fixture
 def page(watched, workplace):
     """Somebody who is signed in, a project with photos and a model's suggestions."""
     workplace.add_suggestions("parts", 3)
+    workplace.make_administrator()
     watched.sign_in()
     return watched.page
 
@@ -40,6 +42,7 @@ def test_no_page_has_a_serious_finding(page, theme):
         *(f"/projects/parts{one}" for one in PATHS),
     ]
     addresses += [f"/projects/parts{one}" for one in MORE_PATHS]
+    addresses += [f"/settings/{one}" for one in SETTINGS]
     found = [line for address in addresses for line in findings(page, address)]
     assert found == []
 

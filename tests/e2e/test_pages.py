@@ -58,7 +58,8 @@ def test_a_forged_destination_stays_on_this_site(live_url, workplace):
 def test_every_page_of_an_empty_project_opens(watched, workplace):
     workplace.add_project("parts")
     watched.sign_in()
-    for path in ("", "/images", "/annotate", "/review", "/jobs", "/models", "/kpis", "/labels"):
+    for path in ("", "/images", "/annotate", "/review", "/jobs", "/models", "/kpis", "/labels",
+                 "/settings"):  # fmt: skip
         answer = watched.page.goto(f"/projects/parts{path}")
         assert answer.status == 200, path
         expect(watched.page.get_by_role("heading", level=1)).to_have_count(1)

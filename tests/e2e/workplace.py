@@ -73,6 +73,11 @@ class Workplace:
             )
         return place
 
+    def make_administrator(self) -> None:
+        """The inspector also looks after the people and the audit log."""
+        with transaction(self.sessions) as session:
+            session.execute(update(User).values(role=Role.ADMIN))
+
     def add_project(self, slug: str) -> None:
         """A project whose labels have names in both languages."""
         with transaction(self.sessions) as session:

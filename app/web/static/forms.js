@@ -1,5 +1,6 @@
 // Forms and buttons that speak to the public API: <form data-api="POST /projects/x/labels">.
-// Fields become JSON members (`names.ja` nests); data-then names the page to open afterwards.
+// Fields become JSON members (`names.ja` nests). data-then names the page to open afterwards; in it
+// `{id}` is a member of the answer, in data-api a field. data-on412 says what a status means here.
 
 import { call } from "./api.js";
 
@@ -8,12 +9,19 @@ const READERS = {
   lines: (field) => field.value.split("\n").map((line) => line.trim()).filter(Boolean),
   boolean: (field) => (field.type === "checkbox" ? field.checked : field.value === "true"),
   optional: (field) => field.value.trim() || null,
+  exact: (field) => field.value || null,
+  words: (field) => field.value.split(" ").filter(Boolean),
+  percent: (field) => (field.value === "" ? null : Number(field.value) / 100),
+  end_of_day: (field) => (field.value ? new Date(`${field.value}T23:59:59`).toISOString() : null),
 };
+
+const filled = (address, valueOf) => address.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(valueOf(name)));
+const announce = (form, name, detail) => form.dispatchEvent(new CustomEvent(name, { bubbles: true, cancelable: true, detail }));
 
 function bodyOf(form) {
   const body = {};
   for (const field of form.elements) {
-    if (!field.name) continue;
+    if (!field.name || (field.type === "radio" && !field.checked)) continue;
     const read = READERS[field.dataset.as] ?? ((element) => element.value.trim());
     const value = read(field);
     if (value === null && "omitEmpty" in field.dataset) continue;
@@ -28,16 +36,18 @@ function bodyOf(form) {
 function showProblem(form, error) {
   const place = form.querySelector("[role=alert]") ?? document.querySelector("#page-problem");
   if (!place) return;
-  place.textContent = error.message;
+  place.textContent = form.dataset[`on${error.status}`] ?? error.message;
   place.hidden = false;
 }
 
 async function send(form) {
-  const [method, path] = form.dataset.api.split(" ");
+  const [method, address] = form.dataset.api.split(" ");
+  const path = filled(address, (name) => form.elements[name].value.trim());
   const headers = form.dataset.etag ? { "if-match": form.dataset.etag } : {};
   if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
-  await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
-  window.location.assign(form.dataset.then ?? window.location.href);
+  const found = await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
+  if (!announce(form, "kizu:done", found)) return;
+  window.location.assign(filled(form.dataset.then ?? window.location.href, (name) => found[name]));
 }
 
 document.addEventListener("submit", async (event) => {
@@ -50,7 +60,7 @@ document.addEventListener("submit", async (event) => {
   try {
     await send(form);
   } catch (error) {
-    showProblem(form, error);
+    if (announce(form, "kizu:failed", error)) showProblem(form, error);
   } finally {
     if (button) button.disabled = false;
   }
