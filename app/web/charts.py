@@ -138,7 +138,7 @@ def _bar(
         height=lower - upper,
         point=point,
         whisker=whisker,
-        label_y=min(upper, *(whisker or ())) - 4,
+        label_y=min([upper, *(whisker or ())]) - 4,
         is_named=is_named,
     )
 
