@@ -6,7 +6,7 @@ carries its 95 % interval and the number of rows behind it.
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,29 +111,45 @@ class Control:
     """
 
     def __init__(self, times: Iterable[Times]) -> None:
-        groups: dict[Group, list[Floats]] = defaultdict(list)
+        weeks: dict[Hashable, dict[Hashable, list[Floats]]] = defaultdict(lambda: defaultdict(list))
         for one in times:
-            seconds = np.asarray(one.seconds, dtype=np.float64)
-            for key in ((one.reviewer, one.week), (one.reviewer,), EVERYBODY):
-                groups[key].append(seconds)
-        self._seconds = {key: np.concatenate(parts) for key, parts in groups.items()}
-        self._means = {key: float(x.mean()) for key, x in self._seconds.items() if len(x)}
+            weeks[one.reviewer][one.week].append(np.asarray(one.seconds, dtype=np.float64))
+        ordered = [x for own in weeks.values() for week in own.values() for x in week]
+        self._seconds = np.concatenate(ordered) if ordered else np.empty(0)
+        # In this order the times of a week, of a reviewer and of everybody are neighbours.
+        self._places: dict[Group, slice] = {EVERYBODY: slice(0, len(self._seconds))}
+        end = 0
+        for reviewer, own in weeks.items():
+            first = end
+            for week, parts in own.items():
+                start, end = end, end + sum(len(part) for part in parts)
+                self._places[reviewer, week] = slice(start, end)
+            self._places[(reviewer,)] = slice(first, end)
 
     @property
     def images(self) -> int:
-        return len(self._seconds.get(EVERYBODY, ()))
+        return len(self._seconds)
 
     def reference(self, reviewer: Hashable, week: Hashable) -> Group:
         """Whose times are compared with; one of `EVERYBODY`, (reviewer,), (reviewer, week)."""
         keys = ((reviewer, week), (reviewer,))
-        return next((k for k in keys if len(self._seconds.get(k, ())) >= MIN_CONTROL), EVERYBODY)
+        return next((key for key in keys if len(self._of(key)) >= MIN_CONTROL), EVERYBODY)
 
     def mean(self, reference: Group) -> float:
-        """Seconds. Raises `KeyError` without a control image."""
-        return self._means[reference]
+        """Seconds; there must be a control image."""
+        return float(self._of(reference).mean())
 
-    def spread(self, reference: Group) -> "Spread":
-        return Spread.of_mean(self._seconds[reference])
+    def spread(self, weights: Mapping[Group, int]) -> "Spread":
+        """Of the sum of means, each taken so many times. Means that share control images err
+        together, so it is counted what each image adds to their sum."""
+        pull = np.zeros(len(self._seconds))
+        for reference, weight in weights.items():
+            seconds = self._of(reference)
+            pull[self._places[reference]] += weight * (seconds - seconds.mean()) / len(seconds)
+        return Spread.of_sum(pull)
+
+    def _of(self, reference: Group) -> Floats:
+        return self._seconds[self._places.get(reference, slice(0))]
 
 
 @dataclass(frozen=True)
@@ -145,18 +161,14 @@ class Spread:
     third: float = 0.0
 
     @classmethod
-    def of_mean(cls, values: Floats) -> "Spread":
-        """Of the mean of as many values, drawn from these with replacement."""
-        deviations = values - values.mean()
+    def of_sum(cls, deviations: Floats) -> "Spread":
+        """Of the sum of as many values, drawn with replacement from values whose deviations from
+        their mean these are."""
         squares = deviations * deviations
-        n = len(values)
-        return cls(float(squares.mean()) / n, float((squares * deviations).mean()) / n**2)
+        return cls(float(squares.sum()), float((squares * deviations).sum()))
 
     def __add__(self, other: "Spread") -> "Spread":
         return Spread(self.second + other.second, self.third + other.third)
-
-    def times(self, factor: float) -> "Spread":
-        return Spread(self.second * factor**2, self.third * factor**3)
 
     def interval(self, centre: float) -> tuple[float, float]:
         """Where 95 % lie: the normal distribution's bounds, moved by the skewness (Cornish and
@@ -194,10 +206,8 @@ def time_saved(
     saved -= sum(float(one.sum()) for one in seconds) + audit_seconds
     low, high = None, None
     if control.images > 1:
-        # One mean per reference, whatever it is for: what shares control times errs together.
-        spread = sum((control.spread(k).times(w) for k, w in weights.items() if w), Spread())
-        drawn = (Spread.of_mean(one).times(-len(one)) for one in seconds if len(one))
-        low, high = sum(drawn, spread).interval(saved)
+        drawn = (Spread.of_sum(one.mean() - one) for one in seconds if len(one))
+        low, high = sum(drawn, control.spread(weights)).interval(saved)
     return TimeSaved(
         seconds=saved,
         low=low,
@@ -242,8 +252,8 @@ def throughput(seconds: Floats) -> Rate | None:
     low, high = None, None
     if len(seconds) > 1:
         # The fewer seconds an image takes, the more of them an hour holds.
-        slow, fast = reversed(Spread.of_mean(seconds).interval(total / len(seconds)))
-        low, high = 3600 / slow, 3600 / fast if fast > 0 else None
+        fast, slow = Spread.of_sum(seconds - seconds.mean()).interval(total)
+        low, high = len(seconds) * 3600 / slow, len(seconds) * 3600 / fast if fast > 0 else None
     return Rate(len(seconds) * 3600 / total, low, high)
 
 

@@ -107,6 +107,7 @@ def series_chart(
     step = _round_step(min(0.0, *reach), max(0.0, *reach) if top is None else top)
     lowest = step * math.floor(min(0.0, *reach) / step)
     highest = step * math.ceil((max(0.0, *reach) if top is None else top) / step)
+    highest = max(highest, lowest + step)
 
     def y(value: float) -> float:
         return HEAD + (height - HEAD) * (highest - value) / (highest - lowest)
