@@ -2,16 +2,16 @@
 -- line, with :images, :labels, :project, :person, :version.
 
 INSERT INTO image (id, created_at, version, project_id, sha256, file_name, media_type, byte_size, width,
-    height, bit_depth, state, split, lot, priority, margin, novelty, details, arm_draw, reviewed_at)
+    height, bit_depth, state, split, lot, line, priority, margin, novelty, details, arm_draw, reviewed_at)
 SELECT uuidv7(), now() - n * interval '1 second', 1, :project, lpad(to_hex(n), 64, '0'),
     'photo-' || n || '.png', 'image/png', 100000, 1280, 960, 8, 'ready',
-    CASE WHEN n % 10 = 0 THEN 'evaluation' ELSE 'train' END, 'L' || n / 500, random(), random() / 2,
+    CASE WHEN n % 10 = 0 THEN 'evaluation' ELSE 'train' END, 'L' || n / 500, 'line ' || n % 4, random(), random() / 2,
     random(), '{}', random(), CASE WHEN n % 10 < 3 THEN now() END
 FROM generate_series(1, :images) AS n;
 
 INSERT INTO annotation (id, created_at, project_id, image_id, author_id, source, is_complete,
     finishes_image, active_ms, arm)
-SELECT uuidv7(), now() - random() * interval '60 days', project_id, id, :person, 'human', true, true, 4000,
+SELECT uuidv7(), now() - random() * interval '60 days', project_id, id, :person, 'human', true, true, 1500 + 6000 * random() * random(),
     CASE WHEN arm_draw < 0.1 THEN 'control' ELSE 'assisted' END
 FROM image WHERE reviewed_at IS NOT NULL;
 

@@ -55,7 +55,8 @@ PAGES = (
     "/review",
     "/grid",
 )
-MORE_PAGES = ("/jobs", "/models", "/models/1", "/kpis", "/labels", "/exchange")
+KPI_ROWS = "/kpis/rows?figure=time_saved"
+MORE_PAGES = ("/jobs", "/models", "/models/1", "/kpis", KPI_ROWS, "/labels", "/exchange")
 WARM, TIMED = 3, 21
 LOOP_PHOTOS = 40
 SQL = Path(__file__).with_name("large_project.sql")

@@ -57,6 +57,13 @@ class Image(Identified, Versioned, Base):
         Index("ix_image_project_id_priority_id", "project_id", "priority", "id"),
         Index("ix_image_project_id_lot_id", "project_id", "lot", "id"),
         Index("ix_image_project_id_group_key", "project_id", "group_key"),
+        Index(
+            "ix_image_project_id_line_id",
+            "project_id",
+            "line",
+            "id",
+            postgresql_where=text("line IS NOT NULL"),
+        ),
         Index("ix_image_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_image_received", "created_at", postgresql_where=text("state = 'received'")),
         Index(

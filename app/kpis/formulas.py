@@ -14,18 +14,18 @@ import numpy.typing as npt
 
 Z_95 = 1.959963984540054
 MIN_CONTROL = 5
-RESAMPLES = 1000
-_CHUNK = 4_000_000
 Floats = npt.NDArray[np.float64]
+Group = tuple[Hashable, ...]
+EVERYBODY: Group = ()
 
 
 @dataclass(frozen=True)
-class TimedImage:
-    """The active time that one reviewer spent on one image until every label was decided."""
+class Times:
+    """The active seconds of images that one reviewer finished in one week: shape (images,)."""
 
     reviewer: Hashable
     week: Hashable
-    seconds: float
+    seconds: Sequence[float] | Floats
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,15 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """So many an hour, with its 95 % interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class SuggestionCounts:
     """How suggestions about one label compare with what people stated; unsure is left out.
 
@@ -76,98 +85,140 @@ class SuggestionQuality:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A figure of a model, with its interval where one is known."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Gain:
     """One figure of one label: the first model's, the live model's, the difference."""
 
     first: float | None
     live: float | None
     gain: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Control:
+    """The times of the control arm, and which of them other images are compared with.
+
+    An image is compared with those of the same reviewer and week where they rest on at least
+    `MIN_CONTROL` images, else with those of the same reviewer, else with everybody's.
+    """
+
+    def __init__(self, times: Iterable[Times]) -> None:
+        weeks: dict[Hashable, dict[Hashable, list[Floats]]] = defaultdict(lambda: defaultdict(list))
+        for one in times:
+            weeks[one.reviewer][one.week].append(np.asarray(one.seconds, dtype=np.float64))
+        ordered = [x for own in weeks.values() for week in own.values() for x in week]
+        self._seconds = np.concatenate(ordered) if ordered else np.empty(0)
+        # In this order the times of a week, of a reviewer and of everybody are neighbours.
+        self._places: dict[Group, slice] = {EVERYBODY: slice(0, len(self._seconds))}
+        end = 0
+        for reviewer, own in weeks.items():
+            first = end
+            for week, parts in own.items():
+                start, end = end, end + sum(len(part) for part in parts)
+                self._places[reviewer, week] = slice(start, end)
+            self._places[(reviewer,)] = slice(first, end)
+
+    @property
+    def images(self) -> int:
+        return len(self._seconds)
+
+    def reference(self, reviewer: Hashable, week: Hashable) -> Group:
+        """Whose times are compared with; one of `EVERYBODY`, (reviewer,), (reviewer, week)."""
+        keys = ((reviewer, week), (reviewer,))
+        return next((key for key in keys if len(self._of(key)) >= MIN_CONTROL), EVERYBODY)
+
+    def mean(self, reference: Group) -> float:
+        """Seconds; there must be a control image."""
+        return float(self._of(reference).mean())
+
+    def spread(self, weights: Mapping[Group, int]) -> "Spread":
+        """Of the sum of means, each taken so many times. Means that share control images err
+        together, so it is counted what each image adds to their sum."""
+        pull = np.zeros(len(self._seconds))
+        for reference, weight in weights.items():
+            seconds = self._of(reference)
+            pull[self._places[reference]] += weight * (seconds - seconds.mean()) / len(seconds)
+        return Spread.of_sum(pull)
+
+    def _of(self, reference: Group) -> Floats:
+        return self._seconds[self._places.get(reference, slice(0))]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Second and third cumulant of what resampling would give: they add up over what is drawn
+    apart, so nothing needs to be drawn."""
+
+    second: float = 0.0
+    third: float = 0.0
+
+    @classmethod
+    def of_sum(cls, deviations: Floats) -> "Spread":
+        """Of the sum of as many values, drawn with replacement from values whose deviations from
+        their mean these are."""
+        squares = deviations * deviations
+        return cls(float(squares.sum()), float((squares * deviations).sum()))
+
+    def __add__(self, other: "Spread") -> "Spread":
+        return Spread(self.second + other.second, self.third + other.third)
+
+    def interval(self, centre: float) -> tuple[float, float]:
+        """Where 95 % lie: the normal distribution's bounds, moved by the skewness (Cornish and
+        Fisher, 1937; Hall, The Bootstrap and Edgeworth Expansion, 1992, chapter 2)."""
+        deviation = math.sqrt(self.second)
+        skewness = self.third / deviation**3 if deviation > 0 else 0.0
+        shift = skewness * (Z_95**2 - 1) / 6
+        return centre + deviation * (shift - Z_95), centre + deviation * (shift + Z_95)
 
 
 def time_saved(
-    control: Sequence[TimedImage],
-    assisted: Sequence[TimedImage],
+    control: Control,
+    assisted: Sequence[Times],
     *,
     auto_accepted_images: int = 0,
     audit_seconds: float = 0.0,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> TimeSaved | None:
     """Sum over assisted images of (control mean - their time), plus auto-accepted images times
     the control mean, minus the time of audits. None without a single control image.
 
-    The control mean is that of the same reviewer and week where it rests on at least
-    `MIN_CONTROL` images, else of the same reviewer, else of everybody. The interval is the
-    percentile bootstrap (Efron and Tibshirani, 1993, chapter 13), resampling images within each
-    group, control and assisted apart.
+    The interval is that of the percentile bootstrap (Efron and Tibshirani, 1993, chapter 13),
+    resampling images within each group, control and assisted apart: its limit for ever more
+    resamples, to the third moment. There is none with fewer than two control images.
     """
-    if not control:
+    if control.images == 0:
         return None
-    references = _references(control)
-    own = _assisted_by_reference(references, assisted)
-    weights: dict[tuple[Hashable, ...], int] = {_EVERYBODY: auto_accepted_images}
-    for key, seconds in own.items():
-        weights[key] = weights.get(key, 0) + len(seconds)
-    saved = -float(audit_seconds)
-    saved += sum(weight * float(references[key].mean()) for key, weight in weights.items())
-    saved -= sum(float(seconds.sum()) for seconds in own.values())
+    weights: dict[Group, int] = defaultdict(int, {EVERYBODY: auto_accepted_images})
+    own: dict[Group, list[Floats]] = defaultdict(list)
+    for one in assisted:
+        reference = control.reference(one.reviewer, one.week)
+        weights[reference] += len(one.seconds)
+        own[reference].append(np.asarray(one.seconds, dtype=np.float64))
+    seconds = [np.concatenate(parts) for parts in own.values()]
+    saved = sum(weight * control.mean(key) for key, weight in weights.items())
+    saved -= sum(float(one.sum()) for one in seconds) + audit_seconds
     low, high = None, None
-    if resamples and len(control) > 1:
-        samples = np.full(resamples, -float(audit_seconds))
-        generator = np.random.default_rng(seed)
-        # One draw per reference, whatever it is for: what shares control times errs together.
-        for key, weight in sorted(weights.items(), key=repr):
-            samples += weight * _resampled_means(references[key], resamples, generator)
-        for _, seconds in sorted(own.items(), key=lambda item: repr(item[0])):
-            samples -= len(seconds) * _resampled_means(seconds, resamples, generator)
-        low, high = (float(bound) for bound in np.quantile(samples, (0.025, 0.975)))
+    if control.images > 1:
+        drawn = (Spread.of_sum(one.mean() - one) for one in seconds if len(one))
+        low, high = sum(drawn, control.spread(weights)).interval(saved)
     return TimeSaved(
         seconds=saved,
         low=low,
         high=high,
-        control_mean=float(references[_EVERYBODY].mean()),
-        assisted_mean=mean([image.seconds for image in assisted]),
-        control_images=len(control),
-        assisted_images=len(assisted),
+        control_mean=control.mean(EVERYBODY),
+        assisted_mean=mean(np.concatenate(seconds)) if seconds else None,
+        control_images=control.images,
+        assisted_images=sum(len(one) for one in seconds),
         auto_accepted_images=auto_accepted_images,
         audit_seconds=audit_seconds,
     )
-
-
-_EVERYBODY: tuple[Hashable, ...] = ()
-
-
-def _references(control: Sequence[TimedImage]) -> dict[tuple[Hashable, ...], Floats]:
-    """Control times per (reviewer, week), per (reviewer,) and of everybody."""
-    groups: dict[tuple[Hashable, ...], list[float]] = defaultdict(list)
-    for image in control:
-        for key in ((image.reviewer, image.week), (image.reviewer,), _EVERYBODY):
-            groups[key].append(image.seconds)
-    return {key: np.array(seconds) for key, seconds in groups.items()}
-
-
-def _assisted_by_reference(
-    references: Mapping[tuple[Hashable, ...], Floats], assisted: Sequence[TimedImage]
-) -> dict[tuple[Hashable, ...], Floats]:
-    """Assisted times, grouped by the control times that they are compared with."""
-    groups: dict[tuple[Hashable, ...], list[float]] = defaultdict(list)
-    for image in assisted:
-        keys = ((image.reviewer, image.week), (image.reviewer,))
-        enough = (k for k in keys if k in references and len(references[k]) >= MIN_CONTROL)
-        groups[next(enough, _EVERYBODY)].append(image.seconds)
-    return {key: np.array(seconds) for key, seconds in groups.items()}
-
-
-def _resampled_means(values: Floats, resamples: int, generator: np.random.Generator) -> Floats:
-    """Means of `resamples` bootstrap samples of `values`: shape (resamples,)."""
-    means = np.empty(resamples)
-    rows = max(1, _CHUNK // len(values))
-    for start in range(0, resamples, rows):
-        size = (min(rows, resamples - start), len(values))
-        means[start : start + rows] = values[generator.integers(len(values), size=size)].mean(
-            axis=1
-        )
-    return means
 
 
 def share(successes: int, trials: int) -> Share | None:
@@ -193,9 +244,17 @@ def suggestion_quality(counts: SuggestionCounts) -> SuggestionQuality:
     )
 
 
-def throughput(images: int, active_seconds: float) -> float | None:
-    """Images finished per hour of active time."""
-    return images * 3600 / active_seconds if active_seconds > 0 else None
+def throughput(seconds: Floats) -> Rate | None:
+    """Images finished per hour of active time, from the time of each: shape (images,)."""
+    total = float(seconds.sum())
+    if total <= 0:
+        return None
+    low, high = None, None
+    if len(seconds) > 1:
+        # The fewer seconds an image takes, the more of them an hour holds.
+        fast, slow = Spread.of_sum(seconds - seconds.mean()).interval(total)
+        low, high = len(seconds) * 3600 / slow, len(seconds) * 3600 / fast if fast > 0 else None
+    return Rate(len(seconds) * 3600 / total, low, high)
 
 
 def agreement(units: Iterable[Sequence[Hashable]]) -> tuple[float, int] | None:
@@ -220,13 +279,22 @@ def agreement(units: Iterable[Sequence[Hashable]]) -> tuple[float, int] | None:
     return (1 - disagreements / expected if expected else 1.0), len(pairable)
 
 
-def gain(first: float | None, live: float | None) -> Gain:
-    """What the live model is better by; unknown when either figure is."""
-    known = first is not None and live is not None
-    return Gain(
-        first, live, live - first if known and live is not None and first is not None else None
-    )
+def gain(first: Estimate | None, live: Estimate | None) -> Gain:
+    """What the live model is better by; unknown when either figure is.
+
+    The interval joins those of both figures as if they were independent (Zou and Donner, 2008).
+    Both rest on much the same photos, so it is rather too wide than too narrow.
+    """
+    if first is None or live is None:
+        return Gain(first.value if first else None, live.value if live else None, None)
+    difference = live.value - first.value
+    if first.interval is None or live.interval is None:
+        return Gain(first.value, live.value, difference)
+    below = math.hypot(live.value - live.interval[0], first.interval[1] - first.value)
+    above = math.hypot(live.interval[1] - live.value, first.value - first.interval[0])
+    interval = (difference - below, difference + above)
+    return Gain(first.value, live.value, difference, *interval)
 
 
-def mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def mean(values: Sequence[float] | Floats) -> float | None:
+    return float(np.mean(values)) if len(values) else None

@@ -1,55 +1,125 @@
 """The SQL behind the KPIs. Undone annotations, and decisions that came with them, do not count."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session, aliased
+import numpy as np
+from sqlalchemy import TextClause, func, or_, select, text
+from sqlalchemy.orm import Session
 
-from app.annotations.models import Annotation, AnnotationLabel, ImageLabel, LabelValue, Source
-from app.annotations.repository import is_in_force, was_undone
-from app.images.models import Arm
-from app.projects.models import Label
-from app.pseudolabels.models import PseudoLabel, PseudoLabelState
-from app.pseudolabels.repository import is_decided
-from app.reviews.models import Decision
+from app.kpis.formulas import Floats
 from app.training.models import ModelState, ModelVersion
+
+# Each KPI joins what it needs of these, so that its plan is the database's to choose. What was
+# undone is little, and an index finds it: cheaper than to look for an undo of every statement.
+UNDONE = """
+undone AS MATERIALIZED (
+    SELECT undoes_id AS id FROM annotation
+    WHERE project_id = :project_id AND undoes_id IS NOT NULL)
+"""
+# `is_lost`: an older statement that it built on was undone since, and of a label that one named
+# nobody had stated anything else by then: it did not finish the image after all.
+FINISHED = """
+reopened AS MATERIALIZED (
+    SELECT image_id FROM annotation WHERE id IN (SELECT id FROM undone) AND source <> 'auto'),
+first AS (
+    SELECT DISTINCT ON (image_id) id, image_id, author_id, created_at, arm
+    FROM annotation
+    WHERE project_id = :project_id AND created_at < :end AND finishes_image AND source = 'human'
+      AND undoes_id IS NULL AND id NOT IN (SELECT id FROM undone)
+      AND NOT (image_id IN (SELECT image_id FROM reopened) AND EXISTS (
+        SELECT FROM annotation AS taken_back
+        JOIN annotation_label AS lost ON lost.annotation_id = taken_back.id
+        JOIN label ON label.id = lost.label_id AND label.archived_at IS NULL
+        WHERE taken_back.image_id = annotation.image_id
+          AND taken_back.created_at < annotation.created_at
+          AND taken_back.source <> 'auto' AND taken_back.id IN (SELECT id FROM undone)
+          AND NOT EXISTS (
+            SELECT FROM annotation AS held
+            JOIN annotation_label AS kept ON kept.annotation_id = held.id
+            WHERE held.image_id = annotation.image_id
+              AND held.created_at <= annotation.created_at AND held.source <> 'auto'
+              AND held.undoes_id IS NULL AND held.id NOT IN (SELECT id FROM undone)
+              AND kept.label_id = lost.label_id)))
+    ORDER BY image_id, created_at, id),
+finished AS (
+    SELECT first.id, first.image_id, first.author_id, first.created_at,
+        CASE WHEN bool_and(step.arm IS NOT DISTINCT FROM first.arm) THEN first.arm END AS arm,
+        CASE WHEN bool_and(step.active_ms IS NOT NULL)
+            THEN CAST(sum(step.active_ms) AS bigint) END AS active_ms
+    FROM first
+    JOIN annotation AS step
+      ON step.image_id = first.image_id AND step.created_at <= first.created_at
+    WHERE first.created_at >= :start AND step.project_id = :project_id
+      AND step.source = 'human' AND step.undoes_id IS NULL
+      AND step.id NOT IN (SELECT id FROM undone)
+    GROUP BY first.id, first.image_id, first.author_id, first.created_at, first.arm)
+"""
+# Images that name a line have an index of their own; a project without lines has nothing in it.
+PLACE = """
+LEFT JOIN image AS place
+  ON place.id = {image_id} AND place.project_id = :project_id AND place.line IS NOT NULL
+"""
+ON_LINE = "(CAST(:line AS text) IS NULL OR place.line = CAST(:line AS text))"
+BUCKET = "date_trunc(CAST(:bucket AS text), timezone(CAST(:time_zone AS text), {moment}))"
+WEEK = "date_trunc('week', timezone(CAST(:time_zone AS text), {moment}))"
+# Decided with a model's help alone: every label is known, and none of them from people.
+CLEARED = """
+automatic AS (
+    SELECT image_id, max(decided_at) AS at FROM pseudo_label
+    WHERE project_id = :project_id AND state = 'auto_accepted'
+      AND decided_at >= :start AND decided_at < :end
+    GROUP BY image_id),
+cleared AS (
+    SELECT image_id, at FROM automatic
+    WHERE NOT EXISTS (
+        SELECT FROM label
+        WHERE label.project_id = :project_id AND label.archived_at IS NULL AND NOT EXISTS (
+            SELECT FROM image_label
+            WHERE image_label.image_id = automatic.image_id AND image_label.label_id = label.id))
+      AND NOT EXISTS (
+        SELECT FROM image_label
+        WHERE image_label.image_id = automatic.image_id AND image_label.source = 'human'))
+"""
+UNANSWERED = """
+pseudo_label.project_id = :project_id AND pseudo_label.state = 'pending' AND NOT EXISTS (
+    SELECT FROM image_label
+    WHERE image_label.image_id = pseudo_label.image_id
+      AND image_label.label_id = pseudo_label.label_id AND image_label.source <> 'auto')
+"""
 
 
 @dataclass(frozen=True)
 class Period:
-    """A project's time from `start` to before `end` (both aware), in buckets of its own zone."""
+    """A project's time from `start` to before `end` (both aware), in buckets of its own zone, of
+    one line or of all."""
 
     project_id: UUID
     start: datetime
     end: datetime
     bucket: str
     time_zone: str
-
-    def covers(self, moment: Any) -> ColumnElement[bool]:
-        return and_(moment >= self.start, moment < self.end)
-
-    def bucket_of(self, moment: Any) -> ColumnElement[datetime]:
-        """The local start of the bucket, without zone."""
-        return func.date_trunc(self.bucket, func.timezone(self.time_zone, moment))
+    line: str | None = None
 
 
 @dataclass(frozen=True)
-class FinishedImage:
-    """An image whose labels people have all decided; `seconds` only when every step was timed.
+class FinishedImages:
+    """Images whose labels people have all decided, alike in all but their `seconds`; those of
+    which a step was not timed are in `count` only.
 
-    `arm` is empty when its steps were not all made in the same arm.
+    `arm` is empty when their steps were not all made in the same arm.
     """
 
     bucket: datetime
-    reviewer_id: UUID
     week: datetime
+    reviewer_id: UUID | None
     arm: str | None
-    seconds: float | None
+    line: str | None
+    count: int
+    seconds: Floats
 
 
 @dataclass(frozen=True)
@@ -63,195 +133,223 @@ class DecisionCount:
     verdict: str
     suggested_value: str | None
     value: str
+    line: str | None
     count: int
 
 
-def finished_images(session: Session, period: Period) -> Iterator[FinishedImage]:
-    first = (
-        select(Annotation.image_id, Annotation.author_id, Annotation.created_at, Annotation.arm)
-        .where(
-            Annotation.project_id == period.project_id,
-            Annotation.finishes_image,
-            Annotation.source == Source.HUMAN,
-            is_in_force(),
-            ~_lost_a_label(),
-        )
-        .ext(distinct_on(Annotation.image_id))
-        .order_by(Annotation.image_id, Annotation.created_at)
-        .subquery()
-    )
-    step = aliased(Annotation)
-    steps = (
-        select(
-            period.bucket_of(first.c.created_at).label("bucket"),
-            first.c.author_id,
-            func.date_trunc("week", func.timezone(period.time_zone, first.c.created_at)).label(
-                "week"
-            ),
-            first.c.arm,
-            func.bool_and(step.arm.is_not_distinct_from(first.c.arm)).label("is_one_arm"),
-            func.bool_and(step.active_ms.is_not(None)).label("is_timed"),
-            func.sum(step.active_ms).label("active_ms"),
-        )
-        .join(
-            step,
-            (step.image_id == first.c.image_id)
-            & (step.created_at <= first.c.created_at)
-            & (step.source == Source.HUMAN)
-            & is_in_force(step),
-        )
-        .where(period.covers(first.c.created_at))
-        .group_by(*first.c)
-        .order_by(first.c.created_at)
-    )
-    for row in session.execute(steps):
-        yield FinishedImage(
+@dataclass(frozen=True)
+class SpentTime:
+    """All active time that people reported, whatever it was for, and that of audits."""
+
+    bucket: datetime
+    line: str | None
+    active_ms: int
+    audit_ms: int
+
+
+@dataclass(frozen=True)
+class ClearedImages:
+    """Images whose every label was decided with a model's help and without anybody's time."""
+
+    bucket: datetime
+    line: str | None
+    count: int
+
+
+@dataclass(frozen=True)
+class QueueAges:
+    """How many suggestions wait, and when the oldest and the middle one were made."""
+
+    pending: int
+    oldest: datetime | None
+    median: datetime | None
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    number: int
+    metrics: Mapping[str, Any]
+
+
+def sql(*parts: str) -> TextClause:
+    return text("\n".join(parts))
+
+
+_FINISHED_IMAGES = sql(
+    "WITH", UNDONE, ",", FINISHED,
+    "SELECT", BUCKET.format(moment="finished.created_at"), "AS bucket,",
+    WEEK.format(moment="finished.created_at"), "AS week,",
+    """
+    author_id, arm, place.line, count(*) AS images,
+    array_agg(active_ms) FILTER (WHERE active_ms IS NOT NULL) AS milliseconds
+    FROM finished
+    """,
+    PLACE.format(image_id="finished.image_id"), "WHERE", ON_LINE,
+    "GROUP BY bucket, week, author_id, arm, place.line",
+)  # fmt: skip
+_DECISION_COUNTS = sql(
+    "WITH", UNDONE,
+    "SELECT", BUCKET.format(moment="decision.created_at"), "AS bucket,",
+    """
+    label_id, arm, was_shown, verdict, suggested_value, value, place.line, count(*)
+    FROM decision
+    """,
+    PLACE.format(image_id="decision.image_id"),
+    """
+    WHERE decision.project_id = :project_id
+      AND decision.created_at >= :start AND decision.created_at < :end
+      AND annotation_id NOT IN (SELECT id FROM undone)
+    """,
+    "AND", ON_LINE,
+    "GROUP BY bucket, label_id, arm, was_shown, verdict, suggested_value, value, place.line",
+)  # fmt: skip
+_SPENT_TIMES = sql(
+    "WITH", UNDONE,
+    "SELECT", BUCKET.format(moment="annotation.created_at"), "AS bucket, place.line,",
+    """
+    coalesce(sum(active_ms) FILTER (WHERE source = 'human'), 0),
+    coalesce(sum(active_ms) FILTER (WHERE arm = 'audit'), 0)
+    FROM annotation
+    """,
+    PLACE.format(image_id="annotation.image_id"),
+    """
+    WHERE annotation.project_id = :project_id AND active_ms IS NOT NULL
+      AND annotation.created_at >= :start AND annotation.created_at < :end
+      AND undoes_id IS NULL AND annotation.id NOT IN (SELECT id FROM undone)
+    """,
+    "AND", ON_LINE,
+    "GROUP BY bucket, place.line",
+)  # fmt: skip
+_CLEARED_IMAGES = sql(
+    "WITH", CLEARED,
+    "SELECT", BUCKET.format(moment="cleared.at"), "AS bucket, place.line, count(*) FROM cleared",
+    PLACE.format(image_id="cleared.image_id"), "WHERE", ON_LINE,
+    "GROUP BY bucket, place.line",
+)  # fmt: skip
+# Few images are stated about twice; only those can hold two opinions.
+_OPINIONS = sql(
+    "WITH", UNDONE,
+    """,
+    stated AS MATERIALIZED (
+        SELECT annotation.id, image_id, author_id, annotation.created_at FROM annotation
+    """,
+    PLACE.format(image_id="annotation.image_id"),
+    """
+        WHERE annotation.project_id = :project_id AND source = 'human'
+          AND annotation.created_at >= :start AND annotation.created_at < :end
+          AND undoes_id IS NULL AND annotation.id NOT IN (SELECT id FROM undone)
+    """,
+    "AND", ON_LINE,
+    """),
+    several AS (SELECT image_id FROM stated GROUP BY image_id HAVING count(*) > 1),
+    newest AS (
+        SELECT DISTINCT ON (image_id, label_id, author_id) image_id, label_id, value
+        FROM stated JOIN annotation_label ON annotation_label.annotation_id = stated.id
+        WHERE image_id IN (SELECT image_id FROM several) AND value <> 'unsure'
+        ORDER BY image_id, label_id, author_id, created_at DESC, id DESC)
+    SELECT array_agg(value) FROM newest GROUP BY image_id, label_id HAVING count(*) > 1
+    """,
+)  # fmt: skip
+_OLDEST_WAITING = sql(
+    "SELECT created_at FROM pseudo_label WHERE", UNANSWERED, "ORDER BY created_at LIMIT 1"
+)
+# What was answered and not yet put aside is too little to move the middle.
+_MIDDLE_WAITING = text("""
+    SELECT created_at FROM pseudo_label WHERE project_id = :project_id AND state = 'pending'
+    ORDER BY created_at OFFSET :before LIMIT 1
+""")
+_WAITING_ON_LINE = sql(
+    """
+    SELECT count(*), min(pseudo_label.created_at),
+        percentile_disc(0.5) WITHIN GROUP (ORDER BY pseudo_label.created_at)
+    FROM pseudo_label
+    JOIN image AS place ON place.id = pseudo_label.image_id AND place.line = :line
+    WHERE place.project_id = :project_id AND
+    """,
+    UNANSWERED,
+)
+# A step of the recursion asks the index for the next line: as many look-ups as there are lines.
+_LINES = text("""
+WITH RECURSIVE found AS (
+    (SELECT line FROM image WHERE project_id = :project_id AND line IS NOT NULL
+     ORDER BY line LIMIT 1)
+    UNION ALL
+    SELECT (SELECT line FROM image WHERE project_id = :project_id AND line > found.line
+            ORDER BY line LIMIT 1)
+    FROM found WHERE found.line IS NOT NULL)
+SELECT line FROM found WHERE line IS NOT NULL LIMIT :most
+""")
+MOST_LINES = 200
+
+
+def finished_images(session: Session, period: Period) -> list[FinishedImages]:
+    rows = session.execute(_FINISHED_IMAGES, vars(period))
+    return [
+        FinishedImages(
             bucket=row.bucket,
-            reviewer_id=row.author_id,
             week=row.week,
-            arm=row.arm if row.is_one_arm else None,
-            seconds=float(row.active_ms) / 1000 if row.is_timed else None,
+            reviewer_id=row.author_id,
+            arm=row.arm,
+            line=row.line,
+            count=row.images,
+            seconds=_seconds(row.milliseconds),
         )
+        for row in rows
+    ]
 
 
-def _lost_a_label() -> ColumnElement[bool]:
-    """An older statement that it built on was undone since, and of a label that one named nobody
-    had stated anything else by then: it did not finish the image after all."""
-    undone, held = aliased(Annotation), aliased(Annotation)
-    lost, kept = aliased(AnnotationLabel), aliased(AnnotationLabel)
-    is_held = exists().where(
-        held.image_id == Annotation.image_id,
-        held.created_at <= Annotation.created_at,
-        held.source != Source.AUTO,
-        is_in_force(held),
-        kept.annotation_id == held.id,
-        kept.label_id == lost.label_id,
-    )
-    return exists().where(
-        undone.image_id == Annotation.image_id,
-        undone.created_at < Annotation.created_at,
-        undone.source != Source.AUTO,
-        was_undone(undone),
-        lost.annotation_id == undone.id,
-        Label.id == lost.label_id,
-        Label.archived_at.is_(None),
-        ~is_held.correlate(Annotation, lost),
-    )
+def _seconds(milliseconds: list[int] | None) -> Floats:
+    return np.array(milliseconds or (), dtype=np.float64) / 1000
 
 
 def decision_counts(session: Session, period: Period) -> list[DecisionCount]:
-    alike = (
-        period.bucket_of(Decision.created_at).label("bucket"),
-        Decision.label_id,
-        Decision.arm,
-        Decision.was_shown,
-        Decision.verdict,
-        Decision.suggested_value,
-        Decision.value,
-    )
-    counted = (
-        select(*alike, func.count())
-        .join(Annotation, Annotation.id == Decision.annotation_id)
-        .where(
-            Decision.project_id == period.project_id,
-            period.covers(Decision.created_at),
-            is_in_force(),
-        )
-        .group_by("bucket", *alike[1:])
-    )
-    return [DecisionCount(*row) for row in session.execute(counted)]
+    return [DecisionCount(*row) for row in session.execute(_DECISION_COUNTS, vars(period))]
 
 
-def audit_ms(session: Session, period: Period) -> int:
-    spent = select(func.coalesce(func.sum(Annotation.active_ms), 0)).where(
-        Annotation.project_id == period.project_id,
-        Annotation.arm == Arm.AUDIT,
-        period.covers(Annotation.created_at),
-        is_in_force(),
-    )
-    return int(session.scalar(spent) or 0)
+def spent_times(session: Session, period: Period) -> list[SpentTime]:
+    rows = session.execute(_SPENT_TIMES, vars(period))
+    return [SpentTime(row[0], row[1], int(row[2]), int(row[3])) for row in rows]
 
 
-def active_ms(session: Session, period: Period) -> int:
-    """All active time that people reported, whatever it was for."""
-    spent = select(func.coalesce(func.sum(Annotation.active_ms), 0)).where(
-        Annotation.project_id == period.project_id,
-        Annotation.source == Source.HUMAN,
-        period.covers(Annotation.created_at),
-        is_in_force(),
-    )
-    return int(session.scalar(spent) or 0)
+def cleared_images(session: Session, period: Period) -> list[ClearedImages]:
+    return [ClearedImages(*row) for row in session.execute(_CLEARED_IMAGES, vars(period))]
 
 
-def cleared_images(session: Session, period: Period) -> int:
-    """Images whose every label was decided with a model's help and without anybody's time."""
-    automatic = (
-        select(PseudoLabel.image_id)
-        .where(
-            PseudoLabel.project_id == period.project_id,
-            PseudoLabel.state == PseudoLabelState.AUTO_ACCEPTED,
-            period.covers(PseudoLabel.decided_at),
-        )
-        .distinct()
-        .subquery()
-    )
-    decided = exists().where(
-        ImageLabel.image_id == automatic.c.image_id, ImageLabel.label_id == Label.id
-    )
-    undecided = select(Label.id).where(
-        Label.project_id == period.project_id,
-        Label.archived_at.is_(None),
-        # Left alone, a subquery two levels deep would range over all images, not this one.
-        ~decided.correlate(automatic, Label),
-    )
-    by_hand = exists().where(
-        ImageLabel.image_id == automatic.c.image_id, ImageLabel.source == Source.HUMAN
-    )
-    cleared = select(func.count()).select_from(automatic).where(~undecided.exists(), ~by_hand)
-    return session.scalar(cleared) or 0
+def opinions(session: Session, period: Period) -> list[list[str]]:
+    """Per (image, label) that two people or more stated: the newest value of each."""
+    return list(session.scalars(_OPINIONS, vars(period)))
 
 
-def opinions(session: Session, period: Period) -> list[tuple[UUID, list[str]]]:
-    """Per (image, label) that two people or more stated: the label, the newest value of each."""
-    pair = (Annotation.image_id, AnnotationLabel.label_id, Annotation.author_id)
-    newest = (
-        select(*pair, AnnotationLabel.value)
-        .join(AnnotationLabel, AnnotationLabel.annotation_id == Annotation.id)
-        .where(
-            Annotation.project_id == period.project_id,
-            Annotation.source == Source.HUMAN,
-            AnnotationLabel.value != LabelValue.UNSURE,
-            period.covers(Annotation.created_at),
-            is_in_force(),
-        )
-        .ext(distinct_on(*pair))
-        .order_by(*pair, Annotation.created_at.desc(), Annotation.id.desc())
-        .subquery()
-    )
-    several: Select[Any] = (
-        select(newest.c.label_id, func.array_agg(newest.c.value))
-        .group_by(newest.c.image_id, newest.c.label_id)
-        .having(func.count() > 1)
-    )
-    return [(row[0], row[1]) for row in session.execute(several)]
+def queue_ages(session: Session, period: Period, pending: int) -> QueueAges:
+    """Of the open pseudo-labels; `pending`: how many the whole project has."""
+    project = {"project_id": period.project_id}
+    if period.line is not None:
+        return QueueAges(*session.execute(_WAITING_ON_LINE, project | {"line": period.line}).one())
+    oldest = session.scalar(_OLDEST_WAITING, project)
+    if oldest is None:
+        return QueueAges(pending, None, None)
+    before = max(pending - 1, 0) // 2
+    middle = session.scalar(_MIDDLE_WAITING, project | {"before": before})
+    return QueueAges(pending, oldest, middle or oldest)
 
 
-def queue_ages(session: Session, project_id: UUID) -> tuple[datetime | None, datetime | None]:
-    """When the oldest and the middle one of the open pseudo-labels were made."""
-    middle = func.percentile_disc(0.5).within_group(PseudoLabel.created_at.asc())
-    ages = select(func.min(PseudoLabel.created_at), middle).where(
-        PseudoLabel.project_id == project_id,
-        PseudoLabel.state == PseudoLabelState.PENDING,
-        ~is_decided(),
-    )
-    oldest, median = session.execute(ages).one()
-    return oldest, median
+def lines(session: Session, project_id: UUID) -> list[str]:
+    """The lines that photos name, in alphabetical order; of very many, the first."""
+    return list(session.scalars(_LINES, {"project_id": project_id, "most": MOST_LINES}))
 
 
 def first_and_live(
     session: Session, project_id: UUID
-) -> tuple[ModelVersion | None, ModelVersion | None]:
-    of_project = select(ModelVersion).where(ModelVersion.project_id == project_id)
-    first = session.scalar(of_project.order_by(ModelVersion.number).limit(1))
-    live = session.scalar(of_project.where(ModelVersion.state == ModelState.LIVE))
-    return first, live
+) -> tuple[ModelFigures | None, ModelFigures | None]:
+    names = ("map", "ap", "recall")
+    first = select(func.min(ModelVersion.number)).where(ModelVersion.project_id == project_id)
+    is_live = ModelVersion.state == ModelState.LIVE
+    rows = session.execute(
+        select(ModelVersion.number, is_live, *(ModelVersion.metrics[name] for name in names))
+        .where(ModelVersion.project_id == project_id)
+        .where(or_(is_live, ModelVersion.number == first.scalar_subquery()))
+        .order_by(ModelVersion.number)
+    ).all()
+    found = [ModelFigures(row[0], dict(zip(names, row[2:], strict=True))) for row in rows]
+    live = next((one for one, row in zip(found, rows, strict=True) if row[1]), None)
+    return (found[0] if found else None), live

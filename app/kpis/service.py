@@ -8,13 +8,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from app.annotations.models import LabelValue
 from app.core.clock import now
 from app.core.errors import Invalid
 from app.images.models import Arm
+from app.kpis import evidence as evidences
 from app.kpis import formulas, repository
-from app.kpis.formulas import SuggestionCounts, TimedImage, TimeSaved
-from app.kpis.repository import DecisionCount, FinishedImage, Period
+from app.kpis.evidence import Evidence, acceptance, suggestion_counts
+from app.kpis.formulas import Control, Estimate, TimeSaved
+from app.kpis.repository import DecisionCount, ModelFigures, Period
 from app.kpis.schemas import (
     AgreementOut,
     BucketOut,
@@ -24,6 +25,7 @@ from app.kpis.schemas import (
     KpisOut,
     LabelGainOut,
     LabelQualityOut,
+    LineOut,
     QueueOut,
     ShareOut,
     TimeSavedOut,
@@ -41,33 +43,38 @@ BLIND_ARMS = (Arm.CONTROL, Arm.AUDIT)
 def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
     """Every KPI of a project in the period asked for."""
     period = period_of(project, query)
-    images = list(repository.finished_images(session, period))
-    decisions = repository.decision_counts(session, period)
+    found = evidences.read(session, period)
+    control = found.control
     labels = projects.list_labels(session, project.id, include_archived=True)
-    seconds = [image.seconds for image in images if image.seconds is not None]
-    saved = formulas.time_saved(
-        timed(images, Arm.CONTROL),
-        timed(images, Arm.ASSISTED),
-        auto_accepted_images=repository.cleared_images(session, period),
-        audit_seconds=repository.audit_ms(session, period) / 1000,
-    )
+    pace = formulas.throughput(found.seconds())
     return KpisOut(
         simulated=project.simulated,
         start=period.start,
         end=period.end,
         time_zone=project.time_zone,
         bucket=query.bucket,
-        time_saved=_in_money(saved, project),
-        acceptance_rate=acceptance(decisions),
-        finished_images=len(images),
-        images_per_hour=formulas.throughput(len(seconds), sum(seconds)),
-        active_hours=repository.active_ms(session, period) / 3_600_000,
-        labels=[_quality(label, decisions) for label in labels],
+        line=query.line,
+        time_saved=_in_money(found.time_saved(control), project),
+        acceptance_rate=_share(acceptance(found.decisions)),
+        finished_images=found.finished_images,
+        images_per_hour=pace.value if pace else None,
+        images_per_hour_low=pace.low if pace else None,
+        images_per_hour_high=pace.high if pace else None,
+        active_hours=found.active_hours,
+        labels=_qualities(labels, found.decisions),
         detection_gain=_detection_gain(session, project, labels),
         agreement=_agreement(session, period),
-        queue=_queue(session, project),
-        series=_series(images, decisions),
+        queue=_queue(session, period),
+        lines=_lines(found, project),
+        series=[
+            _bucket(start, part, control) for start, part in sorted(found.by("bucket").items())
+        ],
     )
+
+
+def list_lines(session: Session, project: Project) -> list[str]:
+    """The lines that photos of a project name."""
+    return repository.lines(session, project.id)
 
 
 def period_of(project: Project, query: KpiQuery) -> Period:
@@ -83,7 +90,7 @@ def period_of(project: Project, query: KpiQuery) -> Period:
     since = _moment(start, zone)
     if since >= until:
         raise Invalid("`from` must be before `to`.")
-    return Period(project.id, since, until, query.bucket, project.time_zone)
+    return Period(project.id, since, until, query.bucket, project.time_zone, query.line)
 
 
 def _moment(day: date | datetime, zone: ZoneInfo, *, days: int = 0) -> datetime:
@@ -92,49 +99,23 @@ def _moment(day: date | datetime, zone: ZoneInfo, *, days: int = 0) -> datetime:
     return datetime.combine(day + timedelta(days=days), time(), zone)
 
 
-def timed(images: Iterable[FinishedImage], arm: Arm) -> list[TimedImage]:
-    """The images of one arm whose every step was timed."""
-    return [
-        TimedImage(str(image.reviewer_id), image.week.date().isoformat(), image.seconds)
-        for image in images
-        if image.arm == arm and image.seconds is not None
-    ]
-
-
-def acceptance(decisions: Iterable[DecisionCount]) -> ShareOut | None:
-    """The share of shown suggestions that people accepted."""
-    shown = Tally[str]()
+def _qualities(
+    labels: Iterable[Label], decisions: Iterable[DecisionCount]
+) -> list[LabelQualityOut]:
+    own: dict[Any, list[DecisionCount]] = {label.id: [] for label in labels}
     for row in decisions:
-        if row.was_shown:
-            shown[row.verdict] += row.count
-    accepted, rejected = shown[Verdict.ACCEPT], shown[Verdict.REJECT]
-    return _share(formulas.share(accepted, accepted + rejected))
+        own[row.label_id].append(row)
+    return [_quality(label, own[label.id]) for label in labels]
 
 
-def suggestion_counts(decisions: Iterable[DecisionCount]) -> SuggestionCounts:
-    """How suggestions and statements meet in these decisions."""
-    met = Tally[tuple[str | None, str]]()
-    for row in decisions:
-        met[row.suggested_value, row.value] += row.count
-    present, absent = LabelValue.PRESENT, LabelValue.ABSENT
-    return SuggestionCounts(
-        present_right=met[present, present],
-        present_wrong=met[present, absent],
-        absent_right=met[absent, absent],
-        absent_wrong=met[absent, present],
-        present=sum(count for (_, value), count in met.items() if value == present),
-    )
-
-
-def _quality(label: Label, decisions: Iterable[DecisionCount]) -> LabelQualityOut:
-    own = [row for row in decisions if row.label_id == label.id]
+def _quality(label: Label, decisions: Sequence[DecisionCount]) -> LabelQualityOut:
     blind = formulas.suggestion_quality(
-        suggestion_counts(row for row in own if row.arm in BLIND_ARMS and not row.was_shown)
+        suggestion_counts(x for x in decisions if x.arm in BLIND_ARMS and not x.was_shown)
     )
-    decided = formulas.suggestion_quality(suggestion_counts(own))
+    decided = formulas.suggestion_quality(suggestion_counts(decisions))
     return LabelQualityOut(
         label=label.key,
-        acceptance_rate=acceptance(own),
+        acceptance_rate=_share(acceptance(decisions)),
         precision=_share(blind.precision),
         recall=_share(blind.recall),
         absent_precision=_share(blind.absent_precision),
@@ -146,12 +127,13 @@ def _share(share: formulas.Share | None) -> ShareOut | None:
     return ShareOut.model_validate(share) if share else None
 
 
+def hours(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 3600
+
+
 def _in_money(saved: TimeSaved | None, project: Project) -> TimeSavedOut | None:
     if saved is None:
         return None
-
-    def hours(seconds: float | None) -> float | None:
-        return None if seconds is None else seconds / 3600
 
     def money(seconds: float | None) -> float | None:
         return None if seconds is None else seconds / 3600 * float(project.hourly_cost)
@@ -177,10 +159,13 @@ def _detection_gain(
     session: Session, project: Project, labels: Sequence[Label]
 ) -> DetectionGainOut:
     first, live = repository.first_and_live(session, project.id)
-    before, after = (version.metrics if version else {} for version in (first, live))
+    is_one = first is not None and live is not None and first.number == live.number
 
     def gain(*path: str) -> GainOut:
-        return GainOut.model_validate(formulas.gain(figure(before, *path), figure(after, *path)))
+        known = formulas.gain(_estimate(first, *path), _estimate(live, *path))
+        answer = GainOut.model_validate(known)
+        # A model against itself is no measurement.
+        return answer.model_copy(update={"low": None, "high": None}) if is_one else answer
 
     return DetectionGainOut(
         first_version=first.number if first else None,
@@ -193,69 +178,88 @@ def _detection_gain(
     )
 
 
-def figure(metrics: Mapping[str, Any], *path: str) -> float | None:
-    """A figure of a model's metrics: a number, or the `value` of one with an interval."""
-    found: Any = metrics
+def _estimate(model: ModelFigures | None, *path: str) -> Estimate | None:
+    """A figure of a model's metrics: a number, or one with an interval."""
+    found: Any = model.metrics if model else {}
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
-    if isinstance(found, Mapping):
-        found = found.get("value")
-    return float(found) if isinstance(found, int | float) else None
+    if isinstance(found, int | float):
+        return Estimate(float(found))
+    if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
+        return None
+    bounds = [float(found[name]) for name in ("low", "high") if found.get(name) is not None]
+    return Estimate(float(found["value"]), (bounds[0], bounds[1]) if len(bounds) == 2 else None)
 
 
 def _agreement(session: Session, period: Period) -> AgreementOut | None:
-    found = formulas.agreement(values for _, values in repository.opinions(session, period))
+    found = formulas.agreement(repository.opinions(session, period))
     return AgreementOut(alpha=found[0], pairs=found[1]) if found else None
 
 
-def _queue(session: Session, project: Project) -> QueueOut:
-    oldest, median = repository.queue_ages(session, project.id)
+def _queue(session: Session, period: Period) -> QueueOut:
+    counters = projects.counters(session, period.project_id)
+    waiting = counters.get(Counter.PENDING_PSEUDO_LABELS, 0)
+    ages = repository.queue_ages(session, period, waiting)
 
     def age(moment: datetime | None) -> float | None:
         return (now() - moment).total_seconds() if moment else None
 
-    waiting = projects.counters(session, project.id).get(Counter.PENDING_PSEUDO_LABELS, 0)
     return QueueOut(
-        pending_pseudo_labels=waiting, oldest_seconds=age(oldest), median_seconds=age(median)
+        pending_pseudo_labels=ages.pending,
+        oldest_seconds=age(ages.oldest),
+        median_seconds=age(ages.median),
     )
 
 
-def _series(images: Sequence[FinishedImage], decisions: Sequence[DecisionCount]) -> list[BucketOut]:
-    control = timed(images, Arm.CONTROL)
-    buckets = sorted({row.bucket for row in images} | {row.bucket for row in decisions})
-    return [
-        _bucket(
-            start,
-            control,
-            [image for image in images if image.bucket == start],
-            [row for row in decisions if row.bucket == start],
-        )
-        for start in buckets
-    ]
+def _lines(found: Evidence, project: Project) -> list[LineOut]:
+    parts = found.by("line")
+    named = sorted(line for line in parts if line is not None)
+    if not named:
+        return []
+    nameless = [None] if None in parts else []
+    return [_line(line, parts[line], project) for line in (*named, *nameless)]
 
 
-def _bucket(
-    start: datetime,
-    control: Sequence[TimedImage],
-    images: Sequence[FinishedImage],
-    decisions: Sequence[DecisionCount],
-) -> BucketOut:
-    own_control, assisted = timed(images, Arm.CONTROL), timed(images, Arm.ASSISTED)
+def _line(line: str | None, part: Evidence, project: Project) -> LineOut:
+    pace = formulas.throughput(part.seconds())
+    return LineOut(
+        line=line,
+        finished_images=part.finished_images,
+        images_per_hour=pace.value if pace else None,
+        acceptance_rate=_share(acceptance(part.decisions)),
+        time_saved=_in_money(part.time_saved(part.control), project),
+    )
+
+
+def _series(found: Evidence, control: Control) -> list[BucketOut]:
+    parts = found.by("bucket")
+    return [_bucket(start, parts[start], control) for start in sorted(parts)]
+
+
+def _bucket(start: datetime, part: Evidence, control: Control) -> BucketOut:
     verdicts = Tally[str]()
-    for row in decisions:
+    for row in part.decisions:
         verdicts[row.verdict] += row.count
-    accepted = acceptance(decisions)
-    saved = formulas.time_saved(control, assisted, resamples=0)
+    accepted, pace = acceptance(part.decisions), formulas.throughput(part.seconds())
+    saved = part.time_saved(control)
+    without, assisted = part.seconds(Arm.CONTROL), part.seconds(Arm.ASSISTED)
     return BucketOut(
         start=start.date(),
-        finished_images=len(images),
+        finished_images=part.finished_images,
         accepted=verdicts[Verdict.ACCEPT],
         rejected=verdicts[Verdict.REJECT],
         added=verdicts[Verdict.ADD],
         acceptance_rate=accepted.value if accepted else None,
-        control_images=len(own_control),
-        control_mean_seconds=formulas.mean([x.seconds for x in own_control]),
+        acceptance_low=accepted.low if accepted else None,
+        acceptance_high=accepted.high if accepted else None,
+        images_per_hour=pace.value if pace else None,
+        images_per_hour_low=pace.low if pace else None,
+        images_per_hour_high=pace.high if pace else None,
+        control_images=len(without),
+        control_mean_seconds=formulas.mean(without),
         assisted_images=len(assisted),
-        assisted_mean_seconds=formulas.mean([x.seconds for x in assisted]),
-        saved_hours=saved.seconds / 3600 if saved else None,
+        assisted_mean_seconds=formulas.mean(assisted),
+        saved_hours=hours(saved.seconds) if saved else None,
+        saved_low_hours=hours(saved.low) if saved else None,
+        saved_high_hours=hours(saved.high) if saved else None,
     )

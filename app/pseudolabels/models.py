@@ -53,6 +53,12 @@ class PseudoLabel(Identified, Base):
             "id",
             postgresql_where=text("state = 'pending'"),
         ),
+        Index(
+            "ix_pseudo_label_waiting",
+            "project_id",
+            "created_at",
+            postgresql_where=text("state = 'pending'"),
+        ),
         Index("ix_pseudo_label_listing", "project_id", "state", "confidence", "id"),
     )
 

@@ -3,9 +3,15 @@
 Only presentation attributes and classes are used, because the pages forbid inline styles.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+AXIS = 36.0  # to the left of the columns, for what the ticks say
+HEAD = 16.0  # above the highest column, for its value
+MOST_NAMES = 6
+MOST_VALUES = 8
 
 
 @dataclass(frozen=True)
@@ -18,15 +24,53 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Point:
+    """What a chart shows of one bucket; without a value its place stays empty."""
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Bar:
-    """One column of a chart, in the chart's own units; `label` is what stands below it."""
+    """One column of a chart, in the chart's own units, from the zero line up or down.
+
+    `whisker`: the upper and the lower end of its interval. `label_y`: where its value is written.
+    `is_named`: its label stands below the chart; where columns are many, not all have room.
+    """
 
     x: float
     y: float
     width: float
     height: float
-    label: str
+    point: Point
+    whisker: tuple[float, float] | None
+    label_y: float
+    is_named: bool
+
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
+
+
+@dataclass(frozen=True)
+class Tick:
+    y: float
     value: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Columns with an axis; `digits`: how many decimals its ticks need."""
+
+    width: float
+    height: float
+    bars: list[Bar]
+    ticks: list[Tick]
+    digits: int
+    has_values: bool
 
 
 @dataclass(frozen=True)
@@ -49,23 +93,62 @@ def figure(given: Any) -> Figure | None:
     return None if value is None else Figure(float(value), parts.get("low"), parts.get("high"))
 
 
-def columns(
-    points: Sequence[tuple[str, float]], *, width: float, height: float, gap: float = 0.3
-) -> list[Bar]:
-    """Columns that fill the given box, the highest reaching its top. `gap`: share left free."""
-    top = max((value for _, value in points), default=0.0) or 1.0
-    step = min(width / max(len(points), 1), 72.0)
-    return [
-        Bar(
-            x=index * step + step * gap / 2,
-            y=height - height * max(value, 0.0) / top,
-            width=step * (1 - gap),
-            height=height * max(value, 0.0) / top,
-            label=label,
-            value=value,
-        )
-        for index, (label, value) in enumerate(points)
+def series_chart(
+    points: Sequence[Point], *, width: float, height: float, top: float | None = None
+) -> Chart | None:
+    """Columns around a zero line, with whiskers where an interval is known; None of nothing.
+
+    `top` fixes what the axis ends with, as 1 for shares; else the axis follows the numbers.
+    """
+    known = [point for point in points if point.value is not None]
+    if not known:
+        return None
+    reach = [n for p in known for n in (p.value, p.low, p.high) if n is not None]
+    step = _round_step(min(0.0, *reach), max(0.0, *reach) if top is None else top)
+    lowest = step * math.floor(min(0.0, *reach) / step)
+    highest = step * math.ceil((max(0.0, *reach) if top is None else top) / step)
+    highest = max(highest, lowest + step)
+
+    def y(value: float) -> float:
+        return HEAD + (height - HEAD) * (highest - value) / (highest - lowest)
+
+    pitch = min((width - AXIS) / len(points), 72.0)
+    every = math.ceil(len(points) / MOST_NAMES)
+    bars = [
+        _bar(point, AXIS + index * pitch, pitch, y, is_named=(len(points) - 1 - index) % every == 0)
+        for index, point in enumerate(points)
+        if point.value is not None
     ]
+    count = round((highest - lowest) / step)
+    ticks = [Tick(y(lowest + k * step), lowest + k * step) for k in range(count + 1)]
+    digits = max(0, -math.floor(math.log10(step)))
+    return Chart(width, height, bars, ticks, digits, len(points) <= MOST_VALUES)
+
+
+def _bar(
+    point: Point, x: float, pitch: float, y: Callable[[float], float], *, is_named: bool
+) -> Bar:
+    value = point.value or 0.0
+    upper, lower = y(max(value, 0.0)), y(min(value, 0.0))
+    has_interval = point.low is not None and point.high is not None
+    whisker = (y(point.high or 0.0), y(point.low or 0.0)) if has_interval else None
+    return Bar(
+        x=x + 0.15 * pitch,
+        y=upper,
+        width=0.7 * pitch,
+        height=lower - upper,
+        point=point,
+        whisker=whisker,
+        label_y=min([upper, *(whisker or ())]) - 4,
+        is_named=is_named,
+    )
+
+
+def _round_step(lowest: float, highest: float) -> float:
+    """1, 2 or 5 times a power of ten, so that four steps or fewer span the numbers."""
+    span = (highest - lowest) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / 4))
+    return next(power * k for k in (1, 2, 5, 10) if span / (power * k) <= 4 + 1e-9)
 
 
 def reliability_dots(

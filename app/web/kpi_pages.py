@@ -1,25 +1,46 @@
-"""The KPI page: what labeling costs and saves, and how good the suggestions are."""
+"""The KPI pages: what labeling costs and saves, how good suggestions are, and the rows behind."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 
+from app.core.clock import now
 from app.core.http.deps import SessionDep
 from app.identity.deps import CanRead
+from app.kpis import rows
 from app.kpis import service as kpis
-from app.kpis.schemas import KpiQuery, KpisOut
+from app.kpis.schemas import (
+    Bucket,
+    BucketOut,
+    Figure,
+    KpiQuery,
+    KpiRowQuery,
+    KpisOut,
+    ShareOut,
+)
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.web import charts
+from app.web.image_pages import address_of_more
 from app.web.requests import page_router
 from app.web.templating import render
 
-CHART_WIDTH, CHART_HEIGHT = 1120.0, 120.0
+CHART_WIDTH, CHART_HEIGHT = 300.0, 130.0
+BUCKETS_IN_A_CHART = 31
 MOMENT = timedelta(microseconds=1)
+ROWS_PER_PAGE = 50
 router = page_router("/projects/{slug}/kpis")
+
+
+class PageQuery(KpiQuery):
+    """Weeks unless asked otherwise: days are too many to be understood at a glance."""
+
+    bucket: Bucket = Bucket.WEEK
 
 
 @router.get("", summary="Labeling time saved and quality", response_class=HTMLResponse)
@@ -28,29 +49,113 @@ def kpi_page(
     project: ProjectDep,
     session: SessionDep,
     principal: CanRead,
-    query: Annotated[KpiQuery, Query()],
+    query: Annotated[PageQuery, Query()],
 ) -> HTMLResponse:
     found = kpis.compute(session, project, query)
     labels = projects.list_labels(session, project.id, include_archived=True)
-    zone, last_moment = ZoneInfo(project.time_zone), found.end - MOMENT
     return render(
         request,
         "kpis.html",
         principal=principal,
         project=project,
         kpis=found,
-        last_moment=last_moment,
-        first_day=found.start.astimezone(zone).date(),
-        last_day=last_moment.astimezone(zone).date(),
+        lines=kpis.list_lines(session, project),
         labels_by_key={label.key: label for label in labels},
         gains={gain.label: gain for gain in found.detection_gain.labels},
-        columns=finished_columns(found),
-        chart_width=CHART_WIDTH,
-        chart_height=CHART_HEIGHT,
+        charts_of=series_charts(found),
+        wish=wish_of(query),
+        made_at=now(),
+        **_days(found),
     )
 
 
-def finished_columns(found: KpisOut) -> list[charts.Bar]:
-    """Images that people finished, per bucket of the series."""
-    points = [(f"{bucket.start:%m/%d}", bucket.finished_images) for bucket in found.series]
-    return charts.columns(points[-24:], width=CHART_WIDTH, height=CHART_HEIGHT)
+@router.get("/rows", summary="The rows behind a figure", response_class=HTMLResponse)
+def rows_page(
+    request: Request,
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanRead,
+    query: Annotated[KpiRowQuery, Query()],
+) -> HTMLResponse:
+    """With `HX-Request` and a cursor only the further rows are sent."""
+    found = rows.list_rows(session, project, query, limit=ROWS_PER_PAGE)
+    is_further = query.cursor is not None and "hx-request" in request.headers
+    labels = projects.list_labels(session, project.id, include_archived=True)
+    whole: dict[str, Any] = {}
+    if not is_further:
+        computed = kpis.compute(session, project, query)
+        whole = {"value": value_of(computed, query), "kpis": computed, **_days(computed)}
+    return render(
+        request,
+        "kpi_row_items.html" if is_further else "kpi_rows.html",
+        principal=principal,
+        project=project,
+        rows=found.rows,
+        more=address_of_more(request, found.next_cursor),
+        labels_by_key={label.key: label for label in labels},
+        query=query,
+        is_about_labels=query.figure in rows.ABOUT_LABELS,
+        wish=wish_of(query),
+        **whole,
+    )
+
+
+def wish_of(query: KpiQuery) -> Callable[..., str]:
+    """Writes the query of an address: what was asked for here, and what a link changes in it."""
+    asked = query.model_dump(mode="json", by_alias=True, exclude_none=True)
+    asked = {name: value for name, value in asked.items() if name not in {"cursor", "limit"}}
+
+    def wish(**changes: str | None) -> str:
+        return urlencode({k: v for k, v in (asked | changes).items() if v is not None})
+
+    return wish
+
+
+def _days(found: KpisOut) -> dict[str, Any]:
+    """The first and the last day that the figures cover, as the factory's calendar has them."""
+    zone, last_moment = ZoneInfo(found.time_zone), found.end - MOMENT
+    return {
+        "last_moment": last_moment,
+        "first_day": found.start.astimezone(zone).date(),
+        "last_day": last_moment.astimezone(zone).date(),
+    }
+
+
+def value_of(found: KpisOut, query: KpiRowQuery) -> float | None:
+    """The figure whose rows are listed, in the unit that the table has it in."""
+    values: dict[Figure, float | None] = {
+        Figure.TIME_SAVED: found.time_saved.hours if found.time_saved else None,
+        Figure.FINISHED_IMAGES: found.finished_images,
+        Figure.IMAGES_PER_HOUR: found.images_per_hour,
+        Figure.ACTIVE_TIME: found.active_hours,
+        Figure.QUEUE: found.queue.pending_pseudo_labels,
+    }
+    if query.figure in values:
+        return values[query.figure] if query.label is None else None
+    of_label = next((label for label in found.labels if label.label == query.label), None)
+    share: ShareOut | None = getattr(of_label or found, query.figure, None)
+    return share.value if share else None
+
+
+def series_charts(found: KpisOut) -> dict[str, charts.Chart | None]:
+    """What a manager watches from week to week."""
+
+    def chart(value: str, bounds: str = "", top: float | None = None) -> charts.Chart | None:
+        points = [
+            _point(bucket, found.bucket, value, bounds)
+            for bucket in found.series[-BUCKETS_IN_A_CHART:]
+        ]
+        return charts.series_chart(points, width=CHART_WIDTH, height=CHART_HEIGHT, top=top)
+
+    return {
+        "time_saved": chart("saved_hours", "saved_{}_hours"),
+        "images_per_hour": chart("images_per_hour", "images_per_hour_{}"),
+        "acceptance_rate": chart("acceptance_rate", "acceptance_{}", top=1.0),
+        "finished_images": chart("finished_images"),
+    }
+
+
+def _point(bucket: BucketOut, size: Bucket, value: str, bounds: str) -> charts.Point:
+    label = f"{bucket.start:%Y/%m}" if size == Bucket.MONTH else f"{bucket.start:%m/%d}"
+    low, high = (getattr(bucket, bounds.format(end)) if bounds else None for end in ("low", "high"))
+    return charts.Point(label, getattr(bucket, value), low, high)

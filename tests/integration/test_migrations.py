@@ -71,6 +71,21 @@ def test_margins_are_filled_in_where_predictions_are_present(
     assert (empty.margin, filled.novelty, empty.novelty) == (0.5, None, None)
 
 
+def test_the_indexes_of_the_kpis_take_rows_that_are_there(
+    session: Session, engine: Engine, database_url: str
+):
+    project = make_project(session)
+    make_images(session, project, 2, line="L1")
+    make_images(session, project, 1)
+    session.commit()
+    migrate.downgrade(database_url, "0004")
+    migrate.upgrade(database_url)
+    with engine.connect() as connection:
+        connection.execute(text("SET enable_seqscan = off"))
+        found = connection.execute(text("SELECT line FROM image WHERE line IS NOT NULL"))
+        assert list(found.scalars()) == ["L1", "L1"]
+
+
 def test_upgrade_twice_changes_nothing(database_url: str):
     migrate.upgrade(database_url)
     assert migrate.is_at_head(database_url)

@@ -13,9 +13,10 @@ from app.kpis import service
 from app.kpis.schemas import KpiQuery, KpisOut
 from app.reviews.service import Held
 from tests.factories import make_images
+from tests.integration.catalog.conftest import count_queries
 from tests.integration.reviews.conftest import Desk, make_desk
 
-__all__ = ["make_desk"]
+__all__ = ["count_queries", "make_desk"]
 
 CONTROL, ASSISTED = 0.1, 0.9  # draws below and above a control rate of one half
 

@@ -4,7 +4,9 @@ import csv
 import io
 
 import pytest
+from sqlalchemy import update
 
+from app.images.models import Image
 from tests.integration.kpis.conftest import CONTROL
 
 
@@ -64,6 +66,20 @@ def test_json_and_csv_tell_the_same(client, path):
     assert (of_day["finished_images"], float(of_day["control_mean_seconds"])) == ("3", 10)
     assert (of_day["accepted"], of_day["rejected"], of_day["added"]) == ("2", "1", "0")
     assert (kpis["simulated"], kpis["bucket"], kpis["from"] < kpis["to"]) == (True, "day", True)
+
+
+def test_the_table_of_lines_says_which(client, path, office):
+    office.session.execute(update(Image).values(line="@L1"))
+    office.session.commit()
+    rows = table(client.get(f"{path}.csv"))
+    of_line = {row["figure"]: row for row in rows if row["figure"].startswith("line_")}
+    whole = {row["figure"]: row for row in rows if row["to"] and not row["line"]}
+    assert {row["line"] for row in of_line.values()} == {"'@L1"}  # no formula for a spreadsheet
+    for figure in ("finished_images", "acceptance_rate", "control_mean"):
+        assert of_line[f"line_{figure}"]["value"] == whole[figure]["value"]
+    filtered = table(client.get(f"{path}.csv", params={"line": "@L1"}))
+    assert {row["line"] for row in filtered} == {"'@L1"}
+    assert client.get(path, params={"line": ""}).json()["line"] is None
 
 
 def test_the_table_has_the_projects_name(client, path, office):

@@ -1,0 +1,111 @@
+"""What figures are computed from: all of a period, or the part of one line or of one bucket."""
+
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.annotations.models import LabelValue
+from app.images.models import Arm
+from app.kpis import formulas, repository
+from app.kpis.formulas import Control, Floats, Share, SuggestionCounts, Times, TimeSaved
+from app.kpis.repository import (
+    ClearedImages,
+    DecisionCount,
+    FinishedImages,
+    Period,
+    SpentTime,
+)
+from app.reviews.models import Verdict
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rows of the repository that belong together."""
+
+    finished: list[FinishedImages] = field(default_factory=list)
+    decisions: list[DecisionCount] = field(default_factory=list)
+    spent: list[SpentTime] = field(default_factory=list)
+    cleared: list[ClearedImages] = field(default_factory=list)
+
+    def by(self, attribute: str) -> "dict[Any, Evidence]":
+        """Its parts, by what their rows have for `line` or `bucket`."""
+        parts: dict[Any, Evidence] = defaultdict(Evidence)
+        for name, rows in vars(self).items():
+            for row in rows:
+                getattr(parts[getattr(row, attribute)], name).append(row)
+        return dict(parts)
+
+    @property
+    def finished_images(self) -> int:
+        return sum(row.count for row in self.finished)
+
+    @property
+    def active_hours(self) -> float:
+        return sum(row.active_ms for row in self.spent) / 3_600_000
+
+    @property
+    def control(self) -> Control:
+        return Control(self.times(Arm.CONTROL))
+
+    def times(self, arm: Arm) -> list[Times]:
+        """The images of one arm whose every step was timed."""
+        return [
+            Times(row.reviewer_id, row.week, row.seconds) for row in self.finished if row.arm == arm
+        ]
+
+    def seconds(self, arm: Arm | None = None) -> Floats:
+        """Of each timed image, of one arm or whatever arm."""
+        chosen = [row.seconds for row in self.finished if arm in (None, row.arm)]
+        return np.concatenate(chosen) if chosen else np.empty(0)
+
+    def time_saved(self, control: Control) -> TimeSaved | None:
+        return formulas.time_saved(
+            control,
+            self.times(Arm.ASSISTED),
+            auto_accepted_images=sum(row.count for row in self.cleared),
+            audit_seconds=sum(row.audit_ms for row in self.spent) / 1000,
+        )
+
+
+def read(session: Session, period: Period) -> Evidence:
+    return Evidence(
+        repository.finished_images(session, period),
+        repository.decision_counts(session, period),
+        repository.spent_times(session, period),
+        repository.cleared_images(session, period),
+    )
+
+
+def control(session: Session, period: Period) -> Control:
+    """The control arm's times alone."""
+    return Evidence(finished=repository.finished_images(session, period)).control
+
+
+def acceptance(decisions: Iterable[DecisionCount]) -> Share | None:
+    """The share of shown suggestions that people accepted."""
+    shown = Tally[str]()
+    for row in decisions:
+        if row.was_shown:
+            shown[row.verdict] += row.count
+    accepted, rejected = shown[Verdict.ACCEPT], shown[Verdict.REJECT]
+    return formulas.share(accepted, accepted + rejected)
+
+
+def suggestion_counts(decisions: Iterable[DecisionCount]) -> SuggestionCounts:
+    """How suggestions and statements meet in these decisions."""
+    met = Tally[tuple[str | None, str]]()
+    for row in decisions:
+        met[row.suggested_value, row.value] += row.count
+    present, absent = LabelValue.PRESENT, LabelValue.ABSENT
+    return SuggestionCounts(
+        present_right=met[present, present],
+        present_wrong=met[present, absent],
+        absent_right=met[absent, absent],
+        absent_wrong=met[absent, present],
+        present=sum(count for (_, value), count in met.items() if value == present),
+    )
