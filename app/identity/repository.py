@@ -1,5 +1,6 @@
 """The SQL of identity: people, their sessions, tokens and one-time links."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -39,6 +40,11 @@ def add_user(session: Session, user: User) -> bool:
 
 def all_users(session: Session) -> list[User]:
     return list(session.scalars(select(User).order_by(User.created_at, User.id)))
+
+
+def names_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, str]:
+    named = select(User.id, User.display_name, User.email).where(User.id.in_(user_ids))
+    return {row[0]: row[1] or row[2] for row in session.execute(named)}
 
 
 def page_of_users(session: Session, *, cursor: str | None, limit: int) -> Slice[User]:

@@ -4,7 +4,7 @@ Secrets leave this module once, when they are made; the database keeps their dig
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -68,6 +68,11 @@ def create_user(
 
 def list_users(session: Session) -> list[User]:
     return repository.all_users(session)
+
+
+def names_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, str]:
+    """What these people are called; who was removed is missing."""
+    return repository.names_of(session, user_ids) if user_ids else {}
 
 
 def page_of_users(session: Session, *, cursor: str | None, limit: int) -> Slice[User]:
