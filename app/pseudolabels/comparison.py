@@ -165,6 +165,21 @@ def _scores(
     return dict(zip(version.label_ids, table.T, strict=True))
 
 
+def unseen(session: Session, versions: Sequence[ModelVersion]) -> list[ModelVersion]:
+    """Those of the versions that have looked at no photo to measure with."""
+    looked = (
+        select(Image.id)
+        .join(Prediction, Prediction.image_id == Image.id)
+        .where(Image.split == Split.EVALUATION, Image.deleted_at.is_(None))
+        .limit(1)
+    )
+    return [
+        version
+        for version in versions
+        if session.scalar(looked.where(Prediction.model_version_id == version.id)) is None
+    ]
+
+
 def compare(exam: Exam, base_id: UUID) -> list[LabelFigures]:
     """The figures of every label that a version knows, the others against `base_id`."""
     return [_figures(exam, label_id, base_id) for label_id in exam.values]

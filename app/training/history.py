@@ -68,3 +68,12 @@ def _change(event: AuditEvent, names: dict[UUID, str]) -> LiveChange:
 def version_before(session: Session, live: ModelVersion) -> ModelVersion | None:
     """The version that rolling back from `live` would bring back; None where there is none."""
     return repository.live_before(session, live)
+
+
+def newest_change_to(session: Session, version: ModelVersion) -> LiveChange | None:
+    """When and how a version went live the last time; None for one that never did."""
+    event = repository.newest_live_change_to(session, version, list(BY_ACTION))
+    if event is None:
+        return None
+    actors = [] if event.actor_id is None else [event.actor_id]
+    return _change(event, identity.names_of(session, actors))

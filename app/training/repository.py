@@ -65,6 +65,22 @@ def live_changes(
     return fetch_slice(session, changes, newest_first, cursor=cursor, limit=limit)
 
 
+def newest_live_change_to(
+    session: Session, version: ModelVersion, actions: Collection[str]
+) -> AuditEvent | None:
+    newest = (
+        select(AuditEvent)
+        .where(
+            AuditEvent.project_id == version.project_id,
+            AuditEvent.object_id == str(version.id),
+            AuditEvent.action.in_(actions),
+        )
+        .order_by(AuditEvent.id.desc())
+        .limit(1)
+    )
+    return session.scalar(newest)
+
+
 def newest_number(session: Session, project_id: UUID) -> int:
     newest = select(func.max(ModelVersion.number)).where(ModelVersion.project_id == project_id)
     return session.scalar(newest) or 0

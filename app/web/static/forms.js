@@ -1,5 +1,6 @@
 // Forms and buttons that speak to the public API: <form data-api="POST /projects/x/labels">.
-// Fields become JSON members (`names.ja` nests); data-then names the page to open afterwards.
+// Fields become JSON members (`names.ja` nests); data-then names the page to open afterwards, where
+// {id} stands for the id of what was made.
 
 import { call } from "./api.js";
 
@@ -36,8 +37,10 @@ async function send(form) {
   const [method, path] = form.dataset.api.split(" ");
   const headers = form.dataset.etag ? { "if-match": form.dataset.etag } : {};
   if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
-  await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
-  window.location.assign(form.dataset.then ?? window.location.href);
+  const answer = await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
+  // An address with a #place would only be scrolled to.
+  if (form.dataset.then) window.location.assign(form.dataset.then.replace("{id}", answer?.id));
+  else window.location.reload();
 }
 
 document.addEventListener("submit", async (event) => {
