@@ -75,6 +75,7 @@ def comparison_page(
         every=every[::-1],
         choice=choice,
         beside=beside,
+        shown=SHOWN_CHANGES,
     )
 
 

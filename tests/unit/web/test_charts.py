@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.web.charts import Figure, columns, figure, reliability_dots
+from app.web.charts import Figure, columns, common_axis, figure, reliability_dots
 
 
 def test_the_highest_column_reaches_the_top_and_others_keep_proportion():
@@ -42,3 +42,21 @@ def test_a_reliable_bin_lies_on_the_diagonal_and_more_answers_make_a_larger_dot(
 )
 def test_a_figure_is_read_from_whatever_services_write(given, expected):
     assert figure(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("figures", "low", "ticks"),
+    [
+        ([Figure(0.95, 0.91, 0.99)], 0.8, [0.8, 0.9, 1.0]),
+        ([Figure(0.95), Figure(0.7, 0.61, 0.8)], 0.6, [0.6, 0.7, 0.8, 0.9, 1.0]),
+        ([Figure(0.6, 0.55, 0.7)], 0.4, [0.4, 0.6, 0.8, 1.0]),
+        ([Figure(0.0)], 0.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        ([], 0.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+    ],
+)
+def test_a_common_axis_begins_below_every_interval(figures, low, ticks):
+    axis = common_axis(figures, width=212)
+    assert axis.low == pytest.approx(low)
+    assert axis.ticks == pytest.approx(ticks)
+    assert (axis.x(axis.low), axis.x(1.0)) == (6.0, 206.0)
+    assert all(axis.x(one.value) >= 6.0 for one in figures)
