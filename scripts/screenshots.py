@@ -54,6 +54,11 @@ def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
         found = page.request.get(listing).json()["items"]
         if found:
             yield name, path.format(**found[0])
+        if name == "model" and len(found) > 1:
+            yield (
+                "compare",
+                f"{at}/models/compare?versions={found[1]['number']},{found[0]['number']}",
+            )
 
 
 def sign_in(context: BrowserContext, link: str) -> Page:

@@ -4,12 +4,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from app.jobs.models import JobState
 from tests.e2e.workplace import photo
 
 pytestmark = pytest.mark.page
 SERIOUS = {"serious", "critical"}
 PATHS = ("", "/images", "/annotate", "/review", "/grid", "/jobs", "/models", "/models/1", "/kpis")
-MORE_PATHS = ("/labels", "/exchange")
+MORE_PATHS = (
+    "/models/2",
+    "/models/compare",
+    "/models/compare?versions=1,2",
+    "/labels",
+    "/exchange",
+)
 
 
 @pytest.fixture
@@ -39,7 +46,9 @@ def findings(page, address):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_serious_finding(page, theme):
+def test_no_page_has_a_serious_finding(page, workplace, theme):
+    workplace.add_candidate("parts")
+    job = workplace.add_job("parts", JobState.RUNNING, stage="Learning from labels")
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     addresses = [
         "/projects",
@@ -47,7 +56,7 @@ def test_no_page_has_a_serious_finding(page, theme):
         "/guide",
         *(f"/projects/parts{one}" for one in PATHS),
     ]
-    addresses += [f"/projects/parts{one}" for one in MORE_PATHS]
+    addresses += [*(f"/projects/parts{one}" for one in MORE_PATHS), job]
     found = [line for address in addresses for line in findings(page, address)]
     assert found == []
 
