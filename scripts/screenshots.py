@@ -55,10 +55,8 @@ def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
         if found:
             yield name, path.format(**found[0])
         if name == "model" and len(found) > 1:
-            yield (
-                "compare",
-                f"{at}/models/compare?versions={found[1]['number']},{found[0]['number']}",
-            )
+            chosen = ",".join(str(one["number"]) for one in found[1::-1])
+            yield "compare", f"{at}/models/compare?versions={chosen}"
 
 
 def sign_in(context: BrowserContext, link: str) -> Page:
