@@ -38,9 +38,9 @@ async function send(form) {
   const headers = form.dataset.etag ? { "if-match": form.dataset.etag } : {};
   if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
   const answer = await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
-  // An address with a #place would only be scrolled to.
-  if (form.dataset.then) window.location.assign(form.dataset.then.replace("{id}", answer?.id));
-  else window.location.reload();
+  // Without its #place: an address that has one would only be scrolled to.
+  const { pathname, search } = window.location;
+  window.location.assign(form.dataset.then?.replace("{id}", answer?.id) ?? pathname + search);
 }
 
 document.addEventListener("submit", async (event) => {
