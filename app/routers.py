@@ -12,6 +12,7 @@ from app.images import routes as images
 from app.jobs import routes as jobs
 from app.kpis import routes as kpis
 from app.projects import routes as projects
+from app.pseudolabels import comparison_routes as comparison
 from app.pseudolabels import routes as pseudolabels
 from app.reviews import decision_routes as decisions
 from app.reviews import routes as reviews
@@ -33,6 +34,7 @@ API: tuple[APIRouter, ...] = (
     annotations.router,
     statements.router,
     training.router,
+    comparison.router,
     decisions.router,  # Its paths would else be taken for the id of a pseudo-label.
     pseudolabels.router,
     reviews.router,

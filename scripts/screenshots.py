@@ -62,6 +62,9 @@ def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
         found = page.request.get(listing).json()["items"]
         if found:
             yield name, path.format(**found[0])
+        if name == "model" and len(found) > 1:
+            chosen = ",".join(str(one["number"]) for one in found[1::-1])
+            yield "compare", f"{at}/models/compare?versions={chosen}"
 
 
 def sign_in(context: BrowserContext, link: str) -> Page:

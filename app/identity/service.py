@@ -74,6 +74,12 @@ def users_by_id(session: Session, user_ids: Collection[UUID]) -> dict[UUID, User
     return {user.id: user for user in repository.users_among(session, user_ids)}
 
 
+def names_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, str]:
+    """What these people are called; who was removed is missing."""
+    found = users_by_id(session, user_ids)
+    return {user_id: user.display_name or user.email for user_id, user in found.items()}
+
+
 def page_of_users(session: Session, *, cursor: str | None, limit: int) -> Slice[User]:
     return repository.page_of_users(session, cursor=cursor, limit=limit)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.annotations.models import LabelValue
 from app.core.pagination import MAX_LIMIT
 from app.images.models import Split
+from app.pseudolabels.comparison import Finding
 from app.pseudolabels.models import PseudoLabelState
 
 
@@ -87,6 +88,65 @@ class MistakeOut(BaseModel):
     probability: float = Field(
         description="That the label is present, as the version says.", examples=[0.97]
     )
+
+
+class ComparisonQuery(BaseModel):
+    """With which version to compare."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    against: UUID | None = Field(None, description="A model version's id; the live one if unset.")
+    limit: int = Field(
+        12, ge=1, le=100, description="Changed answers of each kind, the largest swing first."
+    )
+
+
+class EstimateOut(BaseModel):
+    """A figure with its bounds, which are null with fewer than ten positives."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    value: float = Field(examples=[0.81])
+    low: float | None = Field(examples=[0.77])
+    high: float | None = Field(examples=[0.84])
+
+
+class LabelComparisonOut(BaseModel):
+    """How well two versions rank the same photos by one label; null for what cannot be told."""
+
+    label: str = Field(examples=["scratch"])
+    photos: int = Field(description="Evaluation photos that people answered about the label.")
+    positives: int
+    ap: EstimateOut | None = Field(description="Average precision with its 95 % interval.")
+    against_ap: EstimateOut | None
+    difference: EstimateOut | None = Field(
+        description="Of the two, with one-sided 95 % bounds of a paired bootstrap, as the gate's."
+    )
+    finding: Finding | None
+
+
+class ChangedAnswerOut(BaseModel):
+    """An answer that one of two versions has right and the other has not."""
+
+    image_id: UUID
+    file_name: str
+    label: str = Field(examples=["scratch"])
+    value: LabelValue = Field(description="What people say.")
+    before: float = Field(description="Probability of the label, by the version compared with.")
+    after: float = Field(description="Probability of the label, by this version.")
+
+
+class ModelComparisonOut(BaseModel):
+    """Two model versions on the evaluation photos that both have looked at."""
+
+    number: int = Field(examples=[3])
+    against: int = Field(examples=[2])
+    photos: int
+    labels: list[LabelComparisonOut]
+    mended_count: int
+    newly_wrong_count: int
+    mended: list[ChangedAnswerOut]
+    newly_wrong: list[ChangedAnswerOut]
 
 
 class PredictionQuery(BaseModel):

@@ -1,6 +1,6 @@
 """The SQL of snapshots and model versions."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, exists, func, select
 from sqlalchemy.orm import Session
 
 from app.annotations.models import ImageLabel, LabelValue, Source
+from app.core.audit import AuditEvent
 from app.core.pagination import Key, Slice, fetch_slice
 from app.images.models import Image, ImageState, Split
 from app.projects.models import Label
@@ -52,6 +53,32 @@ def live_before(session: Session, current: ModelVersion) -> ModelVersion | None:
         .limit(1)
     )
     return session.scalar(gave_way)
+
+
+def live_changes(
+    session: Session, project_id: UUID, actions: Collection[str], *, cursor: str | None, limit: int
+) -> Slice[AuditEvent]:
+    newest_first = Key(columns=(AuditEvent.id.expression,), attributes=("id",), descending=True)
+    changes = select(AuditEvent).where(
+        AuditEvent.project_id == project_id, AuditEvent.action.in_(actions)
+    )
+    return fetch_slice(session, changes, newest_first, cursor=cursor, limit=limit)
+
+
+def newest_live_change_to(
+    session: Session, version: ModelVersion, actions: Collection[str]
+) -> AuditEvent | None:
+    newest = (
+        select(AuditEvent)
+        .where(
+            AuditEvent.project_id == version.project_id,
+            AuditEvent.object_id == str(version.id),
+            AuditEvent.action.in_(actions),
+        )
+        .order_by(AuditEvent.id.desc())
+        .limit(1)
+    )
+    return session.scalar(newest)
 
 
 def newest_number(session: Session, project_id: UUID) -> int:

@@ -17,11 +17,12 @@ from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
 from app.jobs.schemas import JobOut
 from app.projects.deps import ProjectDep
-from app.training import doubts, gate, lending, service
+from app.training import doubts, gate, history, lending, service
 from app.training.models import ModelVersion
 from app.training.naming import LabelKeys, with_keys
 from app.training.schemas import (
     DoubtfulLabelOut,
+    LiveChangeOut,
     ModelDetailOut,
     ModelExportIn,
     ModelOut,
@@ -99,6 +100,24 @@ def list_models(
     found = service.list_page(session, project.id, cursor=cursor, limit=limit)
     keys = annotations.label_keys(session, project.id)
     items = [ModelOut(**_fields(version, keys)) for version in found.rows]
+    return Page(items=items, next_cursor=found.next_cursor)
+
+
+@router.get(
+    "/models/history",
+    summary="Which model version went live when, and by whom, the newest first",
+    response_model=Page[LiveChangeOut],
+    responses=responses(NotFound, BadRequest),
+)
+def list_live_changes(
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanRead,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[LiveChangeOut]:
+    found = history.live_changes(session, project.id, cursor=cursor, limit=limit)
+    items = [LiveChangeOut.model_validate(change) for change in found.rows]
     return Page(items=items, next_cursor=found.next_cursor)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.annotations.models import LabelValue
+from app.training.history import Way
 from app.training.models import ModelState
 
 
@@ -125,6 +126,21 @@ class ModelDetailOut(ModelOut):
     )
     snapshot_sha256: str
     snapshot_counts: dict[str, Any]
+
+
+class LiveChangeOut(BaseModel):
+    """A version that went live, and who or what made it so."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    number: int = Field(examples=[3])
+    replaced: int | None = Field(
+        description="The number of the version that was live before.", examples=[2]
+    )
+    way: Way
+    actor_id: UUID | None = Field(description="Who decided it; null where the gate did.")
+    actor: str | None = Field(examples=["Sato"])
 
 
 class DoubtfulLabelOut(BaseModel):

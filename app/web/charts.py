@@ -167,3 +167,31 @@ def reliability_dots(
         )
         for one in bins
     ]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis for shares from `low` to 1 that several charts have in common, from `left` on."""
+
+    low: float
+    width: float
+    left: float = 6.0
+
+    def x(self, share: float) -> float:
+        room = self.width - 2 * self.left
+        return self.left + room * (max(share, self.low) - self.low) / (1 - self.low)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Round shares, the ends among them, six at most."""
+        steps = round((1 - self.low) * 10)
+        stride = 1 if steps <= 5 else 2
+        return [round(1 - 0.1 * step, 1) for step in range(0, steps + 1, stride)][::-1]
+
+
+def common_axis(figures: Sequence[Figure], *, width: float) -> Axis:
+    """From the round share below every figure and interval, so that differences can be seen."""
+    lowest = min((one.value if one.low is None else one.low for one in figures), default=0.0)
+    # An even number of tenths, so that every other one is a tick as well.
+    low = 1 - 0.2 * math.ceil((1 - min(max(lowest, 0.0), 0.8)) * 5 - 1e-9)
+    return Axis(low=max(round(low, 1), 0.0), width=width)

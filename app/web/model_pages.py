@@ -13,10 +13,11 @@ from app.core.http.deps import SessionDep
 from app.identity.deps import CanRead
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
-from app.projects.models import Label
+from app.projects.models import Counter, Label
 from app.pseudolabels.mistakes import Mistake, worst_mistakes
+from app.training import history
 from app.training import service as training
-from app.training.models import ModelVersion
+from app.training.models import ModelState, ModelVersion
 from app.web.charts import Figure, figure
 from app.web.job_pages import ACTIVE
 from app.web.label_graph import Graph, label_graph, mark
@@ -26,6 +27,7 @@ from app.web.templating import render
 # Those that a card makes promises about.
 PROMISED_SHARES = (0.01, 0.02, 0.05, 0.1)
 SHOWN_MISTAKES = 6
+SHOWN_LIVE_CHANGES = 20
 
 router = page_router("/projects/{slug}/models")
 
@@ -47,7 +49,16 @@ def models_page(
         labels=labels,
         figures={version.id: label_figures(version) for version in versions},
         totals={v.id: figure(v.metrics.get("map")) for v in versions},
+        proposed=_proposed(versions),
+        changes=history.live_changes(session, project.id, limit=SHOWN_LIVE_CHANGES).rows,
     )
+
+
+def _proposed(versions: Sequence[ModelVersion]) -> set[int]:
+    """What one wants to compare most often: the live version, and the newest other one."""
+    live = [version.number for version in versions if version.state == ModelState.LIVE]
+    others = [version.number for version in versions if version.number not in live]
+    return set((live + others)[:2])
 
 
 @router.get("/{number}", summary="One model version", response_class=HTMLResponse)
@@ -75,10 +86,15 @@ def model_page(
         mistakes=mistakes(session, version, labels),
         exports=training.list_exports(session, version),
         active=ACTIVE,
+        before=history.version_before(session, version) if version is live else None,
+        suggestions=projects.counters(session, project.id)[Counter.PENDING_PSEUDO_LABELS],
+        since=history.newest_change_to(session, version) if version is live else None,
     )
 
 
-def promised_thresholds(version: ModelVersion) -> dict[str, list[tuple[str, list[float | None]]]]:
+def promised_thresholds(
+    version: ModelVersion, shares: Sequence[float] = PROMISED_SHARES
+) -> dict[str, list[tuple[str, list[float | None]]]]:
     """Per label id, for each answer: from which confidence on at most each share is wrong.
 
     Empty for a version that has no photos to promise by; None where it promises nothing.
@@ -87,7 +103,7 @@ def promised_thresholds(version: ModelVersion) -> dict[str, list[tuple[str, list
     keys = [label["key"] for label in version.card.get("labels", [])]
     return {
         label_id: [
-            (answer, [_threshold(made[key], value, share) for share in PROMISED_SHARES])
+            (answer, [_threshold(made[key], value, share) for share in shares])
             for answer, value in (("present", 1), ("absent", 0))
         ]
         for label_id, key in zip(version.label_ids, keys, strict=False)

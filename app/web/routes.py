@@ -6,6 +6,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from app.web import (
+    comparison_pages,
     exchange_pages,
     grid_pages,
     guide_pages,
@@ -30,6 +31,7 @@ PAGES = (
     grid_pages,
     guide_pages,
     job_pages,
+    comparison_pages,  # Its address would else be taken for the number of a version.
     model_pages,
     kpi_pages,
     exchange_pages,

@@ -4,11 +4,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from app.jobs.models import JobState
+
 pytestmark = pytest.mark.page
 SERIOUS = {"serious", "critical"}
 PATHS = ("", "/images", "/annotate", "/review", "/grid", "/jobs", "/models", "/models/1", "/kpis")
 MORE_PATHS = ("/labels", "/exchange", "/settings")
 SETTINGS = ("members", "account", "tokens", "audit")
+COMPARISONS = ("/models/2", "/models/compare", "/models/compare?versions=1,2")
 
 
 @pytest.fixture
@@ -33,7 +36,9 @@ def findings(page, address):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_serious_finding(page, theme):
+def test_no_page_has_a_serious_finding(page, workplace, theme):
+    workplace.add_candidate("parts")
+    job = workplace.add_job("parts", JobState.RUNNING, stage="Learning from labels")
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     addresses = [
         "/projects",
@@ -41,7 +46,7 @@ def test_no_page_has_a_serious_finding(page, theme):
         "/guide",
         *(f"/projects/parts{one}" for one in PATHS),
     ]
-    addresses += [f"/projects/parts{one}" for one in MORE_PATHS]
+    addresses += [*(f"/projects/parts{one}" for one in MORE_PATHS + COMPARISONS), job]
     addresses += [f"/settings/{one}" for one in SETTINGS]
     found = [line for address in addresses for line in findings(page, address)]
     assert found == []

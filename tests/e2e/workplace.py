@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
@@ -23,8 +24,9 @@ from app.core.storage import make_store
 from app.identity import service as identity
 from app.identity.models import Role, User
 from app.images import service as images
-from app.images.models import Image, ImageState
+from app.images.models import Image, ImageState, Split
 from app.images.service import Capture
+from app.jobs.models import Job, JobKind, JobState
 from app.projects import service as projects
 from app.projects.models import Label, Project
 from app.pseudolabels import heat_maps
@@ -32,7 +34,10 @@ from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow, Proposal
 from app.reviews import service as reviews
 from app.reviews.models import ReviewLease
+from app.training import gate
 from app.training import service as training
+from app.training.gate import Comparison
+from app.training.models import ModelState
 from tests.factories import make_label, make_version
 from worker.imaging.decode import decode
 from worker.learning.explanation import png
@@ -151,6 +156,39 @@ class Workplace:
                 heat_maps.write(store, image.id, version.id, {labels[0].id: png(heat)})
             asked = _proposals(waiting, labels[0], confidence)
             return pseudolabels.propose(session, version=version, rows=asked)
+
+    def add_candidate(self, slug: str) -> None:
+        """A second version, which is right about a photo to measure with where the live one errs;
+        its gate doubts it."""
+        with transaction(self.sessions) as session:
+            project = projects.get_project(session, slug)
+            labels = projects.list_labels(session, project.id)
+            scratch = str(labels[0].id)
+            doubt = {scratch: Comparison(20, -0.1, -0.2, 0.01)}
+            version = make_version(
+                session,
+                project,
+                [label.id for label in labels],
+                number=2,
+                state=ModelState.CANDIDATE,
+                gate=gate.judge(doubt, guarded={scratch}, margin=0.05, against=1),
+            )
+            photos = list(session.scalars(select(Image).order_by(Image.id)))
+            photos[0].split = Split.EVALUATION
+            seen = [PredictionRow(one.id, [0.1] * len(labels), [1.0], 0.5, 0.4) for one in photos]
+            pseudolabels.store_predictions(session, version=version, rows=seen)
+            measured = photos[0].file_name
+        self.state(slug, measured, scratch=LabelValue.ABSENT)
+
+    def add_job(self, slug: str, state: JobState, **columns: Any) -> str:
+        """The address of a training of the project."""
+        with transaction(self.sessions) as session:
+            project = projects.get_project(session, slug)
+            given = {"kind": JobKind.TRAIN, "payload": {}, **columns}
+            job = Job(project_id=project.id, state=state, **given)
+            session.add(job)
+            session.flush()
+            return f"/projects/{slug}/jobs/{job.id}"
 
     def truth(self, slug: str) -> dict[str, dict[str, LabelValue]]:
         """What is known by now: file name → label key → value."""

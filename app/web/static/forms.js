@@ -47,7 +47,9 @@ async function send(form) {
   if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
   const found = await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
   if (!announce(form, "kizu:done", found)) return;
-  window.location.assign(filled(form.dataset.then ?? window.location.href, (name) => found[name]));
+  // Without its #place: an address that has one would only be scrolled to.
+  const { pathname, search } = window.location;
+  window.location.assign(filled(form.dataset.then ?? pathname + search, (name) => found[name]));
 }
 
 document.addEventListener("submit", async (event) => {

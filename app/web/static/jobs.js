@@ -12,10 +12,19 @@ function nameOf(place, stage) {
   return (JSON.parse(place.dataset.stages)[name] ?? name) + (share ?? "");
 }
 
+function timeLeft(place, seconds) {
+  if (seconds == null) return "";
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes <= 1) return place.dataset.etaSoon;
+  if (minutes < 100) return place.dataset.etaMinutes.replace("{minutes}", minutes);
+  return place.dataset.etaHours.replace("{hours}", Math.round(minutes / 6) / 10);
+}
+
 function draw(place, job) {
   place.querySelector("[data-job-progress]").value = job.progress ?? 0;
-  const eta = job.eta_seconds == null ? "" : place.dataset.eta.replace("{minutes}", Math.ceil(job.eta_seconds / 60));
-  place.querySelector("[data-job-stage]").textContent = [nameOf(place, job.stage), eta].filter(Boolean).join(" · ");
+  const doing = job.cancel_requested ? place.dataset.stopping : nameOf(place, job.stage);
+  const left = job.cancel_requested ? "" : timeLeft(place, job.eta_seconds);
+  place.querySelector("[data-job-stage]").textContent = [doing, left].filter(Boolean).join(" · ");
   place.querySelector("[data-job-state]").textContent = place.dataset[job.state] ?? job.state;
 }
 

@@ -225,7 +225,7 @@ def test_pages_of_models_follow_a_label_that_is_renamed(line, client, path):
         text = client.get(f"/projects/{line.project.slug}/{page}").text
         shares.append([float(share) for share in re.findall(r"([\d.]+)%", text)])
     assert shares == [[50, 90, 10], [50, 90, 10]]
-    assert text.index("+10.0") < text.index("-50.0"), "the gate's differences"
+    assert text.index("10.0 points better") < text.index("50.0 points worse"), "as the gate found"
 
 
 def test_the_listing_costs_the_same_however_many_there_are(line, client, path, engine):

@@ -4,7 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.web.charts import HEAD, Figure, Point, figure, reliability_dots, series_chart
+from app.web.charts import (
+    HEAD,
+    Figure,
+    Point,
+    common_axis,
+    figure,
+    reliability_dots,
+    series_chart,
+)
 
 
 def test_columns_stand_on_the_zero_line_in_proportion():
@@ -81,3 +89,21 @@ def test_a_reliable_bin_lies_on_the_diagonal_and_more_answers_make_a_larger_dot(
 )
 def test_a_figure_is_read_from_whatever_services_write(given, expected):
     assert figure(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("figures", "low", "ticks"),
+    [
+        ([Figure(0.95, 0.91, 0.99)], 0.8, [0.8, 0.9, 1.0]),
+        ([Figure(0.95), Figure(0.7, 0.61, 0.8)], 0.6, [0.6, 0.7, 0.8, 0.9, 1.0]),
+        ([Figure(0.6, 0.55, 0.7)], 0.4, [0.4, 0.6, 0.8, 1.0]),
+        ([Figure(0.0)], 0.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        ([], 0.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+    ],
+)
+def test_a_common_axis_begins_below_every_interval(figures, low, ticks):
+    axis = common_axis(figures, width=212)
+    assert axis.low == pytest.approx(low)
+    assert axis.ticks == pytest.approx(ticks)
+    assert (axis.x(axis.low), axis.x(1.0)) == (6.0, 206.0)
+    assert all(axis.x(one.value) >= 6.0 for one in figures)
