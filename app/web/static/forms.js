@@ -1,7 +1,7 @@
 // Forms and buttons that speak to the public API: <form data-api="POST /projects/x/labels">.
 // Fields become JSON members (`names.ja` nests); data-then names the page to open afterwards.
 
-import { call } from "./api.js";
+import { call, newKey } from "./api.js";
 
 const READERS = {
   number: (field) => (field.value === "" ? null : Number(field.value)),
@@ -35,7 +35,7 @@ function showProblem(form, error) {
 async function send(form) {
   const [method, path] = form.dataset.api.split(" ");
   const headers = form.dataset.etag ? { "if-match": form.dataset.etag } : {};
-  if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
+  if (method === "POST") headers["idempotency-key"] = newKey();
   await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
   window.location.assign(form.dataset.then ?? window.location.href);
 }
