@@ -162,7 +162,7 @@ def test_the_grid_is_decided_by_touch_alone(tablet, workplace):
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])
-def test_every_target_is_large_enough_and_no_page_is_too_wide(tablet, language):
+def test_every_target_is_large_enough_and_no_page_is_too_wide(tablet, language, size):
     tablet.goto("/projects/parts/images")
     tablet.locator("#open-upload").tap()
     found = tablet.evaluate(SMALL_TARGETS, LEAST)
@@ -170,6 +170,6 @@ def test_every_target_is_large_enough_and_no_page_is_too_wide(tablet, language):
         tablet.goto(f"/projects/parts{path}")
         tablet.wait_for_load_state("networkidle")
         found += [f"{path}: {one}" for one in tablet.evaluate(SMALL_TARGETS, LEAST)]
-        if tablet.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        if tablet.evaluate("document.documentElement.scrollWidth") > size["width"]:
             found.append(f"{path} is wider than the screen")
     assert found == []

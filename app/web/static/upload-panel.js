@@ -17,7 +17,7 @@ const number = (value) => value.toLocaleString(language);
 
 export class UploadPanel {
   constructor(text, report) {
-    Object.assign(this, { text, report, pace: new Pace(), rows: new WeakMap(), timer: null });
+    Object.assign(this, { text, report, pace: new Pace(), rows: new WeakMap(), drawn: null, timer: null });
     this.isReading = false; // a folder is still being read
     this.onlyProblems = false;
   }
@@ -31,6 +31,7 @@ export class UploadPanel {
   // "problems", or all
   show(which) {
     this.onlyProblems = which === "problems";
+    byId("upload-results").scrollTop = 0;
     this.draw();
   }
 
@@ -94,10 +95,15 @@ export class UploadPanel {
     byId("upload-done").hidden = this.isBusy || !this.queue.items.length;
   }
 
+  // A list that somebody has scrolled is being read; it stays as it is until all is done.
   drawRows() {
+    const list = byId("upload-results");
+    const newest = `${this.queue.settled.length} ${this.onlyProblems}`;
+    if (newest === this.drawn || (this.isBusy && list.scrollTop > 0)) return;
+    this.drawn = newest;
     const wanted = this.onlyProblems ? this.queue.settled.filter(isProblem) : this.queue.settled;
     const shown = wanted.slice(-MOST_ROWS).reverse();
-    byId("upload-results").replaceChildren(...shown.map((item) => this.rowOf(item)));
+    list.replaceChildren(...shown.map((item) => this.rowOf(item)));
     const names = { shown: number(shown.length), all: number(wanted.length) };
     say("upload-capped", wanted.length > shown.length ? fill(this.text.capped, names) : "");
     byId("upload-none").hidden = shown.length > 0 || !this.onlyProblems;
