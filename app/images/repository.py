@@ -1,12 +1,12 @@
 """The SQL of images: one row per photo of a project; deleted ones are never seen from outside."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select, update
+from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -74,6 +74,18 @@ def find_by_content(session: Session, project_id: UUID, sha256: str) -> Image | 
             Image.project_id == project_id, Image.sha256 == sha256, Image.deleted_at.is_(None)
         )
     )
+
+
+def known_contents(
+    session: Session, project_id: UUID, digests: Collection[str]
+) -> Sequence[Row[str, UUID, str]]:
+    """SHA-256, id and file name of those contents that the project has."""
+    wanted = Image.sha256 == func.any(bindparam(None, list(digests), ARRAY(String)))
+    return session.execute(
+        select(Image.sha256, Image.id, Image.file_name)
+        .where(wanted, Image.project_id == project_id, Image.deleted_at.is_(None))
+        .order_by(Image.id)
+    ).all()
 
 
 def newest_group(session: Session, project_id: UUID, lot: str) -> str | None:

@@ -44,7 +44,10 @@ from app.images.blobs import MEDIA_TYPES, Rendition, blob_key
 from app.images.models import Image
 from app.images.schemas import (
     CaptureEdit,
+    ContentsIn,
     ImageOut,
+    KnownContentOut,
+    KnownContentsOut,
     Refusal,
     UploadItem,
     UploadOut,
@@ -191,6 +194,20 @@ def _rejected(file: ReceivedFile, error: KizuError) -> UploadItem:
 
 def _count(items: list[UploadItem], status: UploadStatus) -> int:
     return sum(item.status is status for item in items)
+
+
+@router.post(
+    "/known",
+    summary="Which of these photos are there already",
+    response_model=KnownContentsOut,
+    responses=responses(NotFound, Conflict),
+)
+def known(
+    project: ProjectDep, body: ContentsIn, session: SessionDep, principal: CanManage
+) -> KnownContentsOut:
+    """Ask before an upload, so that nothing is sent twice. Changes nothing."""
+    found = service.known_contents(session, project.id, body.sha256)
+    return KnownContentsOut(items=[KnownContentOut.model_validate(one) for one in found])
 
 
 @router.get(

@@ -76,6 +76,33 @@ class ImageOut(BaseModel):
     version: int
 
 
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class ContentsIn(BaseModel):
+    """Photos by the SHA-256 of their bytes, in lower-case hexadecimal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sha256: list[Digest] = Field(max_length=1000)
+
+
+class KnownContentOut(BaseModel):
+    """A photo that is there, and the name that it was stored under."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    sha256: str
+    image_id: UUID
+    file_name: str = Field(examples=["board-0001.png"])
+
+
+class KnownContentsOut(BaseModel):
+    """Those of the photos asked about that the project has; the others are not named."""
+
+    items: list[KnownContentOut]
+
+
 class UploadStatus(StrEnum):
     CREATED = "created"
     ALREADY_THERE = "already_there"

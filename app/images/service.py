@@ -63,6 +63,15 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class KnownContent:
+    """A photo that the project has, by its content; the name is the one it was stored under."""
+
+    sha256: str
+    image_id: UUID
+    file_name: str
+
+
+@dataclass(frozen=True)
 class Findings:
     """What decoding found out; sizes in pixels, after EXIF orientation."""
 
@@ -244,6 +253,14 @@ def hold_image(session: Session, project_id: UUID, image_id: UUID) -> Image:
 def get_images(session: Session, project_id: UUID, image_ids: Collection[UUID]) -> list[Image]:
     """Those of these images that the project has, by id."""
     return repository.get_many(session, project_id, image_ids)
+
+
+def known_contents(
+    session: Session, project_id: UUID, digests: Collection[str]
+) -> list[KnownContent]:
+    """Which of these contents the project has already, so that nobody sends them again."""
+    rows = repository.known_contents(session, project_id, digests)
+    return [KnownContent(row.sha256, row.id, row.file_name) for row in rows]
 
 
 def read_original(store: ObjectStore, image: Image) -> bytes:

@@ -11,12 +11,16 @@ from starlette.datastructures import QueryParams
 from app.catalog import service as catalog
 from app.catalog.filters import Knowledge
 from app.catalog.schemas import CAPTURE_FIELDS, ListingQuery
+from app.core.config import Settings
 from app.core.errors import Invalid
 from app.core.http.deps import SessionDep, SettingsDep
 from app.identity.deps import CanRead
+from app.identity.permissions import Principal
 from app.images.models import ImageState, Split
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
+from app.projects.models import Project
+from app.web.languages import Language, choose_language, translations
 from app.web.requests import page_router
 from app.web.templating import render
 
@@ -57,7 +61,7 @@ def images_page(
         states=list(ImageState),
         splits=list(Split),
         values=list(Knowledge),
-        upload_limits={"files": settings.upload_max_files, "bytes": settings.upload_max_bytes},
+        upload=upload_config(request, project, principal, settings),
     )
 
 
@@ -82,6 +86,73 @@ def image_page(
         labels=projects.list_labels(session, project.id, include_archived=True),
         suggestions={row.label_id: row for row in entry.pseudo_labels},
     )
+
+
+def upload_config(
+    request: Request, project: Project, principal: Principal, settings: Settings
+) -> dict[str, Any]:
+    """What the upload's script must know. A request has room for more than its photos."""
+    return {
+        "slug": project.slug,
+        "user": str(principal.user_id),
+        "limits": {
+            "files": settings.upload_max_files,
+            "bytes": settings.upload_max_bytes * 9 // 10,
+        },
+        "messages": upload_messages(choose_language(request, principal.locale)),
+    }
+
+
+def upload_messages(language: Language) -> dict[str, Any]:
+    """The words that the upload's script puts on the screen."""
+    _ = translations(language).gettext
+    return {
+        "statuses": {
+            "created": _("Stored"),
+            "already_there": _("Already there"),
+            "rejected": _("Rejected"),
+            "failed": _("Not sent"),
+        },
+        "states": {
+            "reading": _("Reading the folder"),
+            "sending": _("Sending"),
+            "pausing": _("Pausing; what is on its way still arrives"),
+            "paused": _("Paused"),
+            "done": _("Finished"),
+        },
+        "obstacles": {
+            "network": _("No network; it goes on by itself once there is one"),
+            "session": _("You are signed out; it goes on once you have signed in"),
+            "server": _("The server takes no photos at the moment: {detail}"),
+        },
+        "reasons": {
+            "rejected": {
+                "empty": _("The file is empty."),
+                "unsupported": _("It is none of JPEG, PNG, TIFF, BMP and WebP."),
+                "corrupt": _("The file is damaged."),
+                "too_large": _("It has more pixels than Kizu takes."),
+                "too_heavy": _("It is larger than {megabytes} MB."),
+            },
+            "failed": {
+                "unreadable": _("This computer cannot read the file."),
+                "broken": _("The connection broke each time it was sent."),
+                "stopped": _("You cancelled."),
+            },
+        },
+        "other_name": _("as {name}"),
+        "count": _("{done} of {all}"),
+        "pace": _("{rate}, about {time} left"),
+        "retry_in": _("next try in {seconds} s"),
+        "resume": _("Resume"),
+        "try_now": _("Try now"),
+        "capped": _("The newest {shown} of {all}. All are in the CSV file."),
+        "interrupted": _(
+            "An upload was cut off when {done} of {all} photos were done. Drop the same photos "
+            "again: those that are there are not sent twice."
+        ),
+        "columns": [_("File"), _("Result"), _("Reason")],
+        "csv_name": "upload-results.csv",
+    }
 
 
 def parse_listing(params: QueryParams) -> ListingQuery:

@@ -47,9 +47,9 @@ class Watched:
         assert self.foreign == []
         assert self.complaints == []
 
-    def sign_in(self) -> None:
+    def sign_in(self, email: str = EMAIL) -> None:
         self.page.goto("/sign-in")
-        self.page.get_by_role("textbox").first.fill(EMAIL)
+        self.page.get_by_role("textbox").first.fill(email)
         self.page.locator("input[type=password]").fill(PASSWORD)
         self.page.keyboard.press("Enter")
         self.page.wait_for_url("**/projects")

@@ -16,7 +16,8 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.annotations import service as annotations
-from app.annotations.models import LabelValue
+from app.annotations.models import Annotation, LabelValue
+from app.core.clock import now
 from app.core.config import Settings
 from app.core.db import make_sessions, transaction
 from app.core.multipart import ReceivedFile
@@ -83,10 +84,22 @@ class Workplace:
         with transaction(self.sessions) as session:
             session.execute(update(User).values(role=Role.ADMIN))
 
+    def add_colleague(self, email: str) -> None:
+        """Another inspector, with the same password."""
+        with transaction(self.sessions) as session:
+            identity.create_user(
+                session,
+                email=email,
+                display_name="Colleague",
+                role=Role.REVIEWER,
+                password=PASSWORD,
+                locale="en",
+            )
+
     def add_project(self, slug: str) -> None:
         """A project whose labels have names in both languages."""
         with transaction(self.sessions) as session:
-            user = session.scalars(select(User)).one()
+            user = session.scalars(select(User).where(User.email == EMAIL)).one()
             project = projects.create_project(session, slug=slug, name=slug, actor_id=user.id)
             for position, (key, (ja, en)) in enumerate(NAMES.items()):
                 label = make_label(session, project, key, position=position)
@@ -221,6 +234,39 @@ class Workplace:
         with transaction(self.sessions) as session:
             for lease in session.scalars(select(ReviewLease)):
                 session.delete(lease)
+
+    def end_leases(self) -> None:
+        """The time of every lease has run out, as after a long break."""
+        with transaction(self.sessions) as session:
+            session.execute(update(ReviewLease).values(expires_at=now()))
+
+    def holders(self) -> dict[str, str]:
+        """Who holds what: file name → e-mail address."""
+        with transaction(self.sessions) as session:
+            held = select(Image.file_name, User.email).join(
+                ReviewLease, ReviewLease.image_id == Image.id
+            )
+            rows = session.execute(held.join(User, User.id == ReviewLease.reviewer_id)).all()
+            return {row.file_name: row.email for row in rows}
+
+    def statements(self, file_name: str) -> list[tuple[str, dict[str, LabelValue]]]:
+        """All that people ever stated of a photo, in order: who, and what."""
+        with transaction(self.sessions) as session:
+            made = session.scalars(
+                select(Annotation)
+                .join(Image, Image.id == Annotation.image_id)
+                .where(Image.file_name == file_name)
+                .order_by(Annotation.id)
+            ).all()
+            keys = {label.id: label.key for label in session.scalars(select(Label))}
+            values = annotations.values_of(session, made)
+            return [
+                (
+                    session.get_one(User, row.author_id).email,
+                    {keys[label_id]: LabelValue(v) for label_id, v in values[row.id].items()},
+                )
+                for row in made
+            ]
 
 
 def _proposals(waiting: Sequence[Image], label: Label, confidence: float) -> list[Proposal]:

@@ -25,5 +25,10 @@ export async function answer(response) {
 }
 
 export function create(path, body) {
-  return call("POST", path, body, { "idempotency-key": crypto.randomUUID() });
+  return call("POST", path, body, { "idempotency-key": newKey() });
+}
+
+// `crypto.randomUUID` is for secure contexts only; in a plant Kizu may be reached over plain HTTP.
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

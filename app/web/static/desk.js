@@ -6,6 +6,7 @@
 import { create } from "./api.js";
 import { ActiveClock } from "./clock.js";
 import { HeatOverlay } from "./heat.js";
+import { onHold } from "./hold.js";
 import { isForeign, KeyMap, nameOf } from "./keymap.js";
 import { isLost, Leases } from "./leases.js";
 import { Levels } from "./levels.js";
@@ -137,6 +138,7 @@ function chipOf(label, index, suggestion) {
     confidence.querySelector("span").textContent = fill(words, { percent: Math.round(suggestion.confidence * 100) });
     confidence.querySelector("meter").value = suggestion.confidence;
   }
+  onHold(chip, () => toggle(label.key, true));
   chip.addEventListener("click", (event) => toggle(label.key, event.shiftKey));
   return chip;
 }

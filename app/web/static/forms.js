@@ -2,7 +2,7 @@
 // Fields become JSON members (`names.ja` nests). data-then names the page to open afterwards; in it
 // `{id}` is a member of the answer, in data-api a field. data-on412 says what a status means here.
 
-import { call } from "./api.js";
+import { call, newKey } from "./api.js";
 
 const READERS = {
   number: (field) => (field.value === "" ? null : Number(field.value)),
@@ -44,7 +44,7 @@ async function send(form) {
   const [method, address] = form.dataset.api.split(" ");
   const path = filled(address, (name) => form.elements[name].value.trim());
   const headers = form.dataset.etag ? { "if-match": form.dataset.etag } : {};
-  if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
+  if (method === "POST") headers["idempotency-key"] = newKey();
   const found = await call(method, path, "noBody" in form.dataset ? undefined : bodyOf(form), headers);
   if (!announce(form, "kizu:done", found)) return;
   // Without its #place: an address that has one would only be scrolled to.

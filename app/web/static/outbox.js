@@ -4,7 +4,7 @@
 // a reload, a crash, a lost network or an ended session loses nothing. Each has an idempotency key:
 // sent twice, or by two windows, it counts once.
 
-import { call, Problem } from "./api.js";
+import { call, newKey, Problem } from "./api.js";
 
 const RETRY_MS = 3_000;
 const SIGNED_OUT = 401;
@@ -27,7 +27,7 @@ export class Outbox {
   }
 
   add(work) {
-    const kept = { ...work, key: crypto.randomUUID(), at: Date.now() };
+    const kept = { ...work, key: newKey(), at: Date.now() };
     localStorage.setItem(this.place + kept.key, JSON.stringify(kept));
     this.queue(kept);
   }

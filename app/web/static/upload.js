@@ -1,118 +1,146 @@
-// Upload by choosing or dropping files and folders: in batches, with a result for each file.
+// Upload by choosing or dropping photos and folders: the page around the queue.
 
-import { answer } from "./api.js";
+import { chosenFiles, droppedFiles } from "./folders.js";
+import { UploadPanel } from "./upload-panel.js";
+import { UploadQueue } from "./upload-queue.js";
+import { UploadReport } from "./upload-report.js";
+import { digestOf, UploadWire } from "./upload-wire.js";
 
-const section = document.getElementById("upload");
-const BATCH_FILES = 20;
 const CAPTURE_FIELDS = ["line", "station", "camera", "lot", "part"];
-const byId = (id) => document.getElementById(id);
+const NOTE_EVERY_MS = 2_000;
+const OTHER_WINDOW_MS = 3 * NOTE_EVERY_MS; // a note younger than this belongs to a window that is sending
 
-function batchesOf(files) {
-  const limits = { files: Math.min(BATCH_FILES, Number(section.dataset.maxFiles)), bytes: Number(section.dataset.maxBytes) * 0.9 };
-  const batches = [];
-  let room = null;
-  for (const file of files) {
-    if (!room || room.files === 0 || room.bytes < file.size) {
-      room = { ...limits };
-      batches.push([]);
-    }
-    room.files -= 1;
-    room.bytes -= file.size;
-    batches.at(-1).push(file);
-  }
-  return batches;
-}
+const byId = (id) => document.getElementById(id);
+const section = byId("upload");
+const { messages: text, limits, slug, user } = JSON.parse(section.dataset.config);
+const place = `kizu/${user}/${slug}/upload`;
+
+const report = new UploadReport(text, limits);
+const panel = new UploadPanel(text, report);
+const queue = new UploadQueue({ wire: new UploadWire(slug), digestOf, limits, onChange: () => panel.tell(queue) });
+const readings = new Set(); // drops whose folders are still being read
+let isNoted = false;
+
+// Photos come in
 
 function capture() {
   const entries = CAPTURE_FIELDS.map((name) => [name, byId("upload-form").elements[name].value.trim()]);
   return Object.fromEntries(entries.filter(([, value]) => value));
 }
 
-async function send(batch) {
-  const form = new FormData();
-  for (const file of batch) form.append("files", file, file.name);
-  form.append("metadata", JSON.stringify(capture()));
-  return answer(await fetch(`/api/v1/projects/${section.dataset.slug}/images`, {
-    method: "POST", body: form, headers: { accept: "application/json" },
-  }));
-}
-
-function report(name, kind, detail) {
-  const item = document.createElement("li");
-  const tag = document.createElement("span");
-  tag.className = `tag ${{ created: "good", already_there: "", rejected: "bad", failed: "bad" }[kind]}`;
-  tag.textContent = section.dataset[kind];
-  const title = document.createElement("span");
-  title.className = "name";
-  title.textContent = name;
-  const why = document.createElement("span");
-  why.className = "muted";
-  why.textContent = detail ?? "";
-  item.append(tag, title, why);
-  item.dataset.status = kind;
-  byId("upload-results").prepend(item);
-}
-
-async function upload(files) {
-  if (files.length === 0) return;
-  byId("upload-progress").hidden = false;
-  byId("upload-done").hidden = true;
-  let done = 0;
-  const count = () => {
-    byId("upload-bar").value = done / files.length;
-    byId("upload-count").textContent = section.dataset.progress.replace("{done}", done).replace("{all}", files.length);
-  };
-  count();
-  for (const batch of batchesOf(files)) {
-    try {
-      const result = await send(batch);
-      for (const item of result.items) report(item.file_name, item.status, item.problem?.detail);
-    } catch (error) {
-      for (const file of batch) report(file.name, "failed", error.message);
-    }
-    done += batch.length;
-    count();
+// Where they were taken is what the fields say now, not when each is sent.
+async function take(portions) {
+  const reading = { isStopped: false };
+  const taken = capture();
+  section.hidden = false;
+  byId("upload-interrupted").hidden = true;
+  track(reading, true);
+  for await (const portion of portions) {
+    if (reading.isStopped) return;
+    queue.add(portion, taken);
   }
-  byId("upload-done").hidden = false;
+  track(reading, false);
 }
 
-// Dropped folders come as a tree; browsers hand out a folder's entries in portions.
+function track(reading, isOn) {
+  if (isOn) readings.add(reading);
+  else readings.delete(reading);
+  panel.isReading = readings.size > 0;
+  panel.tell(queue);
+}
 
-async function filesIn(entry) {
-  if (entry.isFile) return [await new Promise((found, failed) => entry.file(found, failed))];
-  const reader = entry.createReader();
-  const files = [];
-  for (;;) {
-    const portion = await new Promise((found, failed) => reader.readEntries(found, failed));
-    if (portion.length === 0) return files;
-    for (const inner of portion) files.push(...(await filesIn(inner)));
+function takeChosen({ target }) {
+  const files = chosenFiles(target.files);
+  target.value = ""; // the same folder can be chosen again
+  if (files.length) take([files]);
+}
+
+// Anywhere on the page: a browser would open a photo that misses the box, and leave the page for it.
+function listenToDrops() {
+  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const light = (isOver) => byId("drop").classList.toggle("is-over", isOver);
+  for (const name of ["dragenter", "dragover"]) document.addEventListener(name, (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    section.hidden = false;
+    light(true);
+  });
+  document.addEventListener("dragleave", (event) => event.relatedTarget || light(false));
+  document.addEventListener("drop", (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    light(false);
+    take(droppedFiles(event.dataTransfer));
+  });
+}
+
+// What a person does
+
+function cancel() {
+  for (const reading of readings) {
+    reading.isStopped = true;
+    track(reading, false);
   }
+  queue.cancel();
 }
 
-async function droppedFiles(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-  if (entries.length === 0) return [...transfer.files];
-  return (await Promise.all(entries.map(filesIn))).flat();
+function download() {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([report.toCsv(queue.settled)], { type: "text/csv" }));
+  link.download = text.csv_name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+function toggleSection() {
+  section.hidden = !section.hidden;
+  if (!section.hidden) byId("files").focus();
+}
+
+const BUTTONS = {
+  "open-upload": toggleSection,
+  "upload-pause": () => queue.pause(),
+  "upload-resume": () => queue.resume(),
+  "upload-cancel": cancel,
+  "upload-retry": () => queue.retry(),
+  "upload-csv": download,
+  "upload-forget": forget,
+};
+
+// A closed page cannot go on, but the next one can say that something is missing.
+
+function note(at = Date.now()) {
+  if (!panel.isBusy && !isNoted) return;
+  isNoted = panel.isBusy;
+  if (!isNoted) return localStorage.removeItem(place);
+  return localStorage.setItem(place, JSON.stringify({ done: queue.settled.length, all: queue.items.length, at }));
+}
+
+function recall() {
+  const kept = JSON.parse(localStorage.getItem(place) ?? "null");
+  if (!kept || Date.now() - kept.at < OTHER_WINDOW_MS) return;
+  byId("upload-interrupted-text").textContent = text.interrupted.replace(/\{(\w+)\}/g, (_, name) => kept[name]);
+  byId("upload-interrupted").hidden = false;
+  section.hidden = false;
+}
+
+function forget() {
+  localStorage.removeItem(place);
+  byId("upload-interrupted").hidden = true;
 }
 
 function start() {
-  const drop = byId("drop");
-  byId("open-upload").addEventListener("click", () => {
-    section.hidden = !section.hidden;
-    if (!section.hidden) byId("files").focus();
-  });
-  byId("files").addEventListener("change", (event) => upload([...event.target.files]));
+  recall();
+  for (const [id, act] of Object.entries(BUTTONS)) byId(id).addEventListener("click", act);
+  for (const id of ["files", "folder"]) byId(id).addEventListener("change", takeChosen);
+  for (const button of document.querySelectorAll("[data-show]")) button.addEventListener("click", () => panel.show(button.dataset.show));
   byId("upload-form").addEventListener("submit", (event) => event.preventDefault());
-  for (const name of ["dragover", "dragenter"]) drop.addEventListener(name, (event) => {
-    event.preventDefault();
-    drop.classList.add("is-over");
-  });
-  drop.addEventListener("dragleave", () => drop.classList.remove("is-over"));
-  drop.addEventListener("drop", async (event) => {
-    event.preventDefault();
-    drop.classList.remove("is-over");
-    upload(await droppedFiles(event.dataTransfer));
-  });
+  byId("choose-folder").hidden = !("webkitdirectory" in byId("folder")); // tablets have no folders to choose
+  listenToDrops();
+  setInterval(() => note(), NOTE_EVERY_MS);
+  addEventListener("online", () => queue.wake?.());
+  addEventListener("beforeunload", (event) => panel.isBusy && event.preventDefault());
+  addEventListener("pagehide", () => note(0));
 }
 
-if (section) start();
+start();
