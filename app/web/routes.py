@@ -14,6 +14,7 @@ from app.web import (
     kpi_pages,
     model_pages,
     project_pages,
+    prompt_pages,
     sign_in_pages,
     work_pages,
 )
@@ -23,6 +24,7 @@ from app.web.templating import STATIC
 PAGES = (
     sign_in_pages,
     project_pages,
+    prompt_pages,
     image_pages,
     work_pages,
     grid_pages,
