@@ -58,7 +58,7 @@ def list_images(
     "/search",
     summary="Find images by what they look like",
     response_model=SearchOut,
-    responses={202: {"model": SearchOut}} | responses(NotFound, Conflict),
+    responses={**responses(NotFound, Conflict), 202: {"model": SearchOut}},
 )
 def search_images(
     project: ProjectDep,

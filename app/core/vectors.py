@@ -13,11 +13,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import UserDefinedType
 
 LONGEST_INDEXED = 2000  # pgvector's own limit
-# Filters may put most neighbours aside: the index is then followed further, nearest first.
-SCAN = (
-    "SET LOCAL hnsw.iterative_scan = strict_order",
-    "SET LOCAL hnsw.ef_search = 200",
-    "SET LOCAL hnsw.max_scan_tuples = 100000",
+# Filters may put most neighbours aside: from 0.8 on an index is then followed further.
+LOOK_AT = "SELECT set_config('hnsw.ef_search', '200', true)"
+LOOK_FURTHER = (
+    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), "
+    "set_config('hnsw.max_scan_tuples', '100000', true)"
 )
 
 
@@ -47,8 +47,10 @@ def cosine_distance(
 
 def follow_index(session: Session) -> None:
     """For this transaction: an index of vectors gives as many rows as a query asks for."""
-    for setting in SCAN:
-        session.execute(text(setting))
+    session.execute(text(LOOK_AT))
+    version = session.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'vector'"))
+    if version is not None and tuple(map(int, version.split(".")[:2])) >= (0, 8):
+        session.execute(text(LOOK_FURTHER))
 
 
 def ensure_index(

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from app.images.models import Image
 
 WITHIN = timedelta(minutes=1)
-# Of 64 bits of the perceptual hash. Another part in front of the same camera differs in 20 or more.
-MOST_BITS = 4
+# Of 64 bits of the perceptual hash. It hardly sees a scratch, so only what is all but the same
+# counts: two bits are a shake of the camera, not another part.
+MOST_BITS = 2
 NEIGHBOURS = 100
 _LOCKS = 0x6B757A  # apart from the advisory locks of contents and lots
 

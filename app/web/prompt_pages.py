@@ -17,7 +17,7 @@ from app.web.requests import page_router
 from app.web.searches import SIMILAR, look_for
 from app.web.templating import render
 
-MOST_PROMPTS = 20
+MOST_PROMPTS, LONGEST_PROMPT = 20, 300
 router = page_router("/projects/{slug}/labels")
 
 
@@ -31,7 +31,7 @@ def prompt_preview(
     waited: Annotated[int, Query(ge=0)] = 0,
 ) -> HTMLResponse:
     """A part of the page of labels: the first photos for the lines of `prompts`."""
-    lines = plain_prompts(prompts.splitlines())[:MOST_PROMPTS]
+    lines = [line[:LONGEST_PROMPT] for line in plain_prompts(prompts.splitlines())[:MOST_PROMPTS]]
     wanted = ImageFilter(state=ImageState.READY)
     found = None
     if lines:
