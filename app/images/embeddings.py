@@ -86,11 +86,11 @@ def store(
             part=("backbone", backbone),
             length=len(known[0]),
         )
-    for image_id, embedding in found.items():
+    for image_id in sorted(found):
         session.execute(
             update(ImageEmbedding)
             .where(ImageEmbedding.image_id == image_id)
-            .values(backbone=backbone, weights=weights, embedding=embedding)
+            .values(backbone=backbone, weights=weights, embedding=found[image_id])
             .execution_options(synchronize_session=False)
         )
 
