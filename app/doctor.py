@@ -90,7 +90,7 @@ def check_database(settings: Settings) -> Finding:
 
 
 def check_vectors(settings: Settings) -> Finding:
-    """Similar images need the extension `vector`, which only a superuser can create."""
+    """Searching needs the extension `vector`, which only a superuser can create."""
     engine = _engine(settings)
     try:
         with engine.connect() as connection:
@@ -105,7 +105,8 @@ def check_vectors(settings: Settings) -> Finding:
     if row is None:
         return Finding("Vectors", False, "The server lacks pgvector: install that package there.")
     if row.installed_version is None:
-        return Finding("Vectors", True, "Available. As superuser: CREATE EXTENSION vector;")
+        sentence = "Searching is off until a superuser says: CREATE EXTENSION vector;"
+        return Finding("Vectors", True, sentence)
     return Finding("Vectors", True, f"pgvector {row.installed_version}.")
 
 

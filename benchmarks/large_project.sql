@@ -2,12 +2,23 @@
 -- line, with :images, :labels, :project, :person, :version.
 
 INSERT INTO image (id, created_at, version, project_id, sha256, file_name, media_type, byte_size, width,
-    height, bit_depth, state, split, lot, line, priority, margin, novelty, details, arm_draw, reviewed_at)
-SELECT uuidv7(), now() - n * interval '1 second', 1, :project, lpad(to_hex(n), 64, '0'),
+    height, bit_depth, state, split, lot, line, priority, margin, novelty, details, arm_draw, reviewed_at,
+    burst_id)
+SELECT id, now() - n * interval '1 second', 1, :project, lpad(to_hex(n), 64, '0'),
     'photo-' || n || '.png', 'image/png', 100000, 1280, 960, 8, 'ready',
     CASE WHEN n % 10 = 0 THEN 'evaluation' ELSE 'train' END, 'L' || n / 500, 'line ' || n % 4, random(), random() / 2,
-    random(), '{}', random(), CASE WHEN n % 10 < 3 THEN now() END
-FROM generate_series(1, :images) AS n;
+    random(), '{}', random(), CASE WHEN n % 10 < 3 THEN now() END,
+    first_value(id) OVER (PARTITION BY n / 4 ORDER BY n)
+FROM (SELECT n, uuidv7() AS id FROM generate_series(1, :images) AS n) AS numbered;
+
+INSERT INTO image_embedding (image_id, project_id, backbone, embedding)
+SELECT id, project_id, 'kizu-small',
+    (SELECT array_agg(random()::real - 0.5) FROM generate_series(1, 128) WHERE image.id IS NOT NULL)
+FROM image;
+
+INSERT INTO text_embedding (backbone, text, embedding, created_at)
+SELECT 'kizu-small', text, (SELECT embedding FROM image_embedding LIMIT 1), now()
+FROM unnest(ARRAY['rust', 'a photo of rust', 'an inspection photo showing rust']) AS text;
 
 INSERT INTO annotation (id, created_at, project_id, image_id, author_id, source, is_complete,
     finishes_image, active_ms, arm)

@@ -29,7 +29,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.commands import api_command
-from app.core import migrate
+from app.core import migrate, vectors
 from app.core.config import Settings, get_settings
 from app.core.db import make_engine, make_sessions, transaction
 from app.core.embedded import embedded_services
@@ -47,10 +47,12 @@ from scripts.test_tools import find_browser
 
 SLUG, EMAIL, PASSWORD = "large", "bench@example.com", "correct horse battery staple"
 LABELS = 12
+EMBEDDING_LENGTH = 128
 PAGES = (
     "",
     "/images",
     "/images?label=label-1:present&sort=created_at",
+    "/images?text=rust",
     "/annotate",
     "/review",
     "/grid",
@@ -147,6 +149,13 @@ def fill(session: Session, images: int) -> list[str]:
     given = {"project": project.id, "person": person.id, "version": version.id}
     for statement in SQL.read_text().split(";\n\n"):
         session.execute(text(statement), {**given, "images": images, "labels": LABELS})
+    vectors.ensure_index(
+        session,
+        "image_embedding",
+        "embedding",
+        part=("backbone", project.backbone),
+        length=EMBEDDING_LENGTH,
+    )
     return list(session.scalars(text(FIRST), {"count": LOOP_PHOTOS}))
 
 

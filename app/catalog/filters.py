@@ -60,6 +60,7 @@ class ImageFilter:
     has_pseudo_labels: bool | None = None
     reviewed: bool | None = None
     annotated: bool | None = None
+    burst_id: UUID | None = None
 
 
 def parse_label_filter(text: str, ids_by_key: Mapping[str, UUID]) -> LabelFilter:

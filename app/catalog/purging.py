@@ -30,7 +30,7 @@ from app.annotations.models import Annotation, AnnotationLabel, ImageLabel
 from app.core.storage import ObjectStore
 from app.images import repository as images
 from app.images.blobs import Rendition, blob_key
-from app.images.models import Image
+from app.images.models import Image, ImageEmbedding
 from app.jobs.models import Job, JobKind, JobState
 from app.projects.models import Label, Project, ProjectCounter
 from app.pseudolabels import heat_maps
@@ -101,6 +101,7 @@ def _delete_rows(session: Session, image_ids: Sequence[UUID]) -> None:
         ImageLabel.image_id,
         PseudoLabel.image_id,
         Prediction.image_id,
+        ImageEmbedding.image_id,
     ]
     statements = select(Annotation.id).where(_one_of(Annotation.image_id, image_ids))
     for owner in owners:

@@ -6,8 +6,16 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from app.annotations import service as annotations
-from app.catalog import service
-from app.catalog.schemas import CatalogItem, ListingQuery, describe
+from app.catalog import search, service
+from app.catalog.schemas import (
+    CatalogItem,
+    ListingQuery,
+    SearchOut,
+    SearchQuery,
+    describe,
+    describe_found,
+)
+from app.catalog.search import SearchState
 from app.core.errors import BadRequest, Conflict, NotFound, PreconditionRequired, Stale
 from app.core.http.deps import IfMatch, SessionDep, check_if_match, etag
 from app.core.http.problems import responses
@@ -41,8 +49,37 @@ def list_images(
         order=query.sort,
         cursor=query.cursor,
         limit=query.limit,
+        is_folded=query.fold,
     )
     return Page(items=[describe(entry, keys) for entry in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get(
+    "/search",
+    summary="Find images by what they look like",
+    response_model=SearchOut,
+    responses={**responses(NotFound, Conflict), 202: {"model": SearchOut}},
+)
+def search_images(
+    project: ProjectDep,
+    session: SessionDep,
+    principal: CanRead,
+    response: Response,
+    query: Annotated[SearchQuery, Query()],
+) -> SearchOut:
+    """The best matches among the images that the filters let through. 202 with `pending` when a
+    worker is asked first; 503 where the database has no pgvector."""
+    keys = annotations.label_keys(session, project.id)
+    wanted = query.to_filter({key: label_id for label_id, key in keys.items()})
+    if query.similar_to is not None:
+        found = search.like_image(session, project, wanted, query.similar_to, limit=query.limit)
+    elif query.text is not None:
+        found = search.by_text(session, project, wanted, query.text, limit=query.limit)
+    else:
+        found = search.by_prompts(session, project, wanted, query.prompt, limit=query.limit)
+    if found.state is SearchState.PENDING:
+        response.status_code = 202
+    return describe_found(found, keys)
 
 
 @router.get(

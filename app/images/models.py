@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import REAL, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.clock import now
 from app.core.db import Base, Identified, Versioned
 
 
@@ -93,6 +94,14 @@ class Image(Identified, Versioned, Base):
             "arm_draw",
             postgresql_where=text("state = 'ready' AND reviewed_at IS NULL AND deleted_at IS NULL"),
         ),
+        Index("ix_image_burst", "burst_id", "id", postgresql_where=text("deleted_at IS NULL")),
+        Index(
+            "ix_image_without_burst",
+            "id",
+            postgresql_where=text(
+                "burst_id IS NULL AND perceptual_hash IS NOT NULL AND deleted_at IS NULL"
+            ),
+        ),
     )
 
     project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
@@ -109,6 +118,7 @@ class Image(Identified, Versioned, Base):
     ingest_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     split: Mapped[str] = mapped_column(default=Split.TRAIN)
     group_key: Mapped[str | None]
+    burst_id: Mapped[UUID | None]
     line: Mapped[str | None]
     station: Mapped[str | None]
     camera: Mapped[str | None]
@@ -127,3 +137,35 @@ class Image(Identified, Versioned, Base):
     def taken_at(self) -> datetime:
         """When the photo was taken, as far as anybody knows."""
         return self.captured_at or self.created_at
+
+
+class ImageEmbedding(Base):
+    """Where a photo lies in the space that its project's backbone shares with text, unit length.
+
+    There from ingest on; `backbone` is empty until a worker has looked. A photo that nothing can be
+    made of has a backbone and no embedding. A plain array, so that the table is the same on a
+    server without the extension `vector`.
+    """
+
+    __tablename__ = "image_embedding"
+    __table_args__ = (Index("ix_image_embedding_project_id_backbone", "project_id", "backbone"),)
+
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("image.id"), primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
+    backbone: Mapped[str] = mapped_column(default="", server_default="")
+    weights: Mapped[str] = mapped_column(default="", server_default="")
+    embedding: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
+
+
+class TextEmbedding(Base):
+    """What a backbone makes of a sentence, kept for a while: its embedding, or the reason why there
+    is none. Both are null until a worker answers."""
+
+    __tablename__ = "text_embedding"
+
+    backbone: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(primary_key=True)
+    weights: Mapped[str] = mapped_column(default="", server_default="")
+    embedding: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
+    problem: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)

@@ -21,7 +21,7 @@ from app.core.ids import new_id
 from app.core.multipart import ReceivedFile
 from app.core.queue import Queue
 from app.core.storage import ObjectStore
-from app.images import repository
+from app.images import bursts, embeddings, repository
 from app.images.blobs import blob_key
 from app.images.draws import draw_split, is_full, new_group
 from app.images.inspection import Header, Reason, inspect
@@ -207,7 +207,7 @@ def claim_for_ingest(session: Session, image_id: UUID) -> Image | None:
 def mark_ready(session: Session, project: Project, image_id: UUID, findings: Findings) -> bool:
     """Record that an image can be used; False when it had its verdict already or was deleted."""
     image = repository.get(session, project.id, image_id)
-    values = {
+    values: dict[str, Any] = {
         "state": ImageState.READY,
         "width": findings.width,
         "height": findings.height,
@@ -218,7 +218,16 @@ def mark_ready(session: Session, project: Project, image_id: UUID, findings: Fin
         values["details"] = {**findings.details, **image.details}
         taken_at = _localized(findings.captured_at, project) if findings.captured_at else None
         values["captured_at"] = image.captured_at or taken_at
-    return _settle(session, image_id, values)
+        values["burst_id"] = bursts.find(
+            session,
+            image,
+            perceptual_hash=findings.perceptual_hash,
+            moment=values["captured_at"] or image.created_at,
+        )
+    is_settled = _settle(session, image_id, values)
+    if is_settled:
+        embeddings.expect(session, image_id, project.id)
+    return is_settled
 
 
 def mark_rejected(session: Session, image_id: UUID, reason: Reason, detail: str) -> bool:
@@ -294,6 +303,7 @@ def hide(session: Session, image: Image, *, actor_id: UUID) -> None:
     image.deleted_at = now()
     image.version += 1
     session.flush()
+    embeddings.forget(session, image.id)
     projects.adjust_counter(session, image.project_id, Counter.IMAGES, -1)
     counter = STATE_COUNTERS.get(ImageState(image.state))
     if counter is not None:

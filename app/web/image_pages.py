@@ -1,31 +1,46 @@
-"""Pages of images: the grid with its filters in the address, the upload, and one photo."""
+"""Pages of images: the grid with its filters and its search in the address, and one photo."""
 
 from typing import Any
 from uuid import UUID
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
+from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 
+from app.catalog import search
 from app.catalog import service as catalog
 from app.catalog.filters import Knowledge
 from app.catalog.schemas import CAPTURE_FIELDS, ListingQuery
+from app.catalog.search import Found
+from app.catalog.service import Entry
 from app.core.config import Settings
 from app.core.errors import Invalid
 from app.core.http.deps import SessionDep, SettingsDep
+from app.core.pagination import Slice
 from app.identity.deps import CanRead
 from app.identity.permissions import Principal
 from app.images.models import ImageState, Split
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
-from app.projects.models import Project
+from app.projects.models import Label, Project
 from app.web.languages import Language, choose_language, translations
 from app.web.requests import page_router
+from app.web.searches import Search, look_for, similar_photos
 from app.web.templating import render
 
 PER_PAGE = 60
 router = page_router("/projects/{slug}/images")
+
+
+class GridQuery(ListingQuery):
+    """What the address of the grid may say: a listing, or what to search for."""
+
+    fold: bool = True
+    text: str | None = Field(None, max_length=200)
+    similar_to: UUID | None = None
+    waited: int = Field(0, ge=0)
 
 
 @router.get("", summary="The photos of a project", response_class=HTMLResponse)
@@ -39,14 +54,8 @@ def images_page(
     """With `HX-Request` and a cursor only the further photos are sent."""
     labels = projects.list_labels(session, project.id)
     query = parse_listing(request.query_params)
-    page = catalog.list_images(
-        session,
-        project.id,
-        query.to_filter({label.key: label.id for label in labels}),
-        order=query.sort,
-        cursor=query.cursor,
-        limit=PER_PAGE,
-    )
+    found = _search(request, session, project, query, labels)
+    page = Slice(found.entries, None) if found else _list(session, project, query, labels)
     is_further = query.cursor is not None and "hx-request" in request.headers
     return render(
         request,
@@ -54,7 +63,9 @@ def images_page(
         principal=principal,
         project=project,
         entries=page.rows,
-        more=address_of_more(request, page.next_cursor),
+        more=address_with(request, cursor=page.next_cursor) if page.next_cursor else None,
+        found=found,
+        burst_address=lambda burst_id: address_with(request, burst=str(burst_id)),
         labels_by_id={label.id: label for label in labels},
         labels=labels,
         query=query,
@@ -63,6 +74,38 @@ def images_page(
         values=list(Knowledge),
         upload=upload_config(request, project, principal, settings),
     )
+
+
+def _list(
+    session: Session, project: Project, query: GridQuery, labels: list[Label]
+) -> Slice[Entry]:
+    return catalog.list_images(
+        session,
+        project.id,
+        query.to_filter({label.key: label.id for label in labels}),
+        order=query.sort,
+        cursor=query.cursor,
+        limit=PER_PAGE,
+        is_folded=query.fold and query.burst is None,
+    )
+
+
+def _search(
+    request: Request, session: Session, project: Project, query: GridQuery, labels: list[Label]
+) -> Search | None:
+    """What is looked for in this address; None where photos are listed."""
+    if query.text is None and query.similar_to is None:
+        return None
+    wanted = query.to_filter({label.key: label.id for label in labels})
+
+    def ask() -> Found:
+        if query.text is not None:
+            return search.by_text(session, project, wanted, query.text, limit=PER_PAGE)
+        assert query.similar_to is not None
+        return search.like_image(session, project, wanted, query.similar_to, limit=PER_PAGE)
+
+    again = address_with(request, waited=str(query.waited + 1))
+    return look_for(ask, again=again, waited=query.waited)
 
 
 @router.get("/{image_id}", summary="One photo", response_class=HTMLResponse)
@@ -85,6 +128,7 @@ def image_page(
         facts=facts,
         labels=projects.list_labels(session, project.id, include_archived=True),
         suggestions={row.label_id: row for row in entry.pseudo_labels},
+        similar=similar_photos(session, project, image.id),
     )
 
 
@@ -155,20 +199,20 @@ def upload_messages(language: Language) -> dict[str, Any]:
     }
 
 
-def parse_listing(params: QueryParams) -> ListingQuery:
+def parse_listing(params: QueryParams) -> GridQuery:
     """The listing that an address asks for; empty fields of the filter form do not matter.
 
     Raises `Invalid` for a filter that does not exist.
     """
-    given: dict[str, Any] = {name: value for name, value in params.items() if value}
+    given: dict[str, Any] = {name: value for name, value in params.items() if value.strip()}
     given["label"] = [value for value in params.getlist("label") if value]
     try:
-        return ListingQuery.model_validate(given)
+        return GridQuery.model_validate(given)
     except ValidationError as error:
         raise Invalid("; ".join(item["msg"] for item in error.errors())) from error
 
 
-def address_of_more(request: Request, cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    return str(request.url.include_query_params(cursor=cursor).replace(scheme="", netloc=""))
+def address_with(request: Request, **changes: str) -> str:
+    """This address from its first page on, with some parameters changed, without the host."""
+    plain = request.url.remove_query_params(["cursor", "waited"])
+    return str(plain.include_query_params(**changes).replace(scheme="", netloc=""))

@@ -15,6 +15,7 @@ from app.web import (
     kpi_pages,
     model_pages,
     project_pages,
+    prompt_pages,
     settings_pages,
     sign_in_pages,
     trail_pages,
@@ -26,6 +27,7 @@ from app.web.templating import STATIC
 PAGES = (
     sign_in_pages,
     project_pages,
+    prompt_pages,
     image_pages,
     work_pages,
     grid_pages,

@@ -40,22 +40,29 @@ from app.training import service as training
 from app.training.gate import Comparison
 from app.training.models import ModelState
 from tests.factories import make_label, make_version
+from worker.engine.embedding import embed_photos, embed_texts
 from worker.imaging.decode import decode
 from worker.learning.explanation import png
+from worker.process import disconnect, this_process
 from worker.tasks.ingest import find_out, store_renditions
 
 EMAIL, PASSWORD = "inspector@example.com", "correct horse battery staple"
 NAMES = {"scratch": ("傷", "Scratch"), "dent": ("へこみ", "Dent")}
 
 
-def photo(number: int) -> FilePayload:
-    """A PNG as a file chooser hands it over; each number gives another picture."""
+def photo(number: int, specks: int = 0) -> FilePayload:
+    """A PNG as a file chooser hands it over; each number gives another picture. A few specks make
+    another file of it, and hardly another picture."""
     picture = Pillow.new("RGB", (160, 120), (150, 160 + number, 165))
     ImageDraw.Draw(picture).line((10, 10 + 5 * number, 150, 100), fill=(60, 60, 60), width=3)
+    for place in range(specks):
+        picture.putpixel((place, 0), (155, 165, 165))
     file = io.BytesIO()
     picture.save(file, "PNG")
     content = file.getvalue()
-    return FilePayload(name=f"part-{number}.png", mimeType="image/png", buffer=content)
+    return FilePayload(
+        name=f"part-{number}{'-again' * specks}.png", mimeType="image/png", buffer=content
+    )
 
 
 @dataclass
@@ -148,6 +155,14 @@ class Workplace:
                 store_renditions(store, image.sha256, found)
                 project = session.get_one(Project, image.project_id)
                 images.mark_ready(session, project, image.id, find_out(found))
+
+    def embed(self, slug: str) -> None:
+        """What the worker does with photos and words that wait to be looked at."""
+        with transaction(self.sessions) as session:
+            project = projects.get_project(session, slug)
+        embed_photos(this_process(), project.id)
+        embed_texts(this_process(), project.backbone)
+        disconnect()
 
     def suggest(self, slug: str, confidence: float = 0.93) -> int:
         """The live model (one of its own where there is none) suggests `scratch` on every photo

@@ -9,9 +9,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.orm import Session
 
-from app.core import migrate
+from app.core import migrate, vectors
+from app.core.clock import now
 from app.core.db import Base, make_engine
 from app.core.errors import Unavailable
+from app.images.models import ImageState
 from app.main import create_app
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow
@@ -84,6 +86,55 @@ def test_the_indexes_of_the_kpis_take_rows_that_are_there(
         connection.execute(text("SET enable_seqscan = off"))
         found = connection.execute(text("SELECT line FROM image WHERE line IS NOT NULL"))
         assert list(found.scalars()) == ["L1", "L1"]
+
+
+def test_photos_of_before_wait_to_be_searched(session: Session, engine: Engine, database_url: str):
+    project = make_project(session)
+    ready, received, gone = make_images(session, project, 3)
+    received.state = ImageState.RECEIVED
+    gone.deleted_at = now()
+    ready.perceptual_hash, ready.burst_id = 5, ready.id
+    session.commit()
+    migrate.downgrade(database_url, "0004")
+    migrate.upgrade(database_url)
+    with engine.connect() as connection:
+        waiting = connection.execute(text("SELECT image_id, backbone FROM image_embedding")).all()
+        (burst,) = connection.execute(
+            text("SELECT burst_id FROM image WHERE id = :id"), {"id": ready.id}
+        ).one()
+    assert [tuple(row) for row in waiting] == [(ready.id, "")]
+    assert burst is None
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pg_extension WHERE extname='vector'"))
+
+
+def test_who_may_not_create_extensions_can_migrate(empty_database_url: str):
+    """Searching is off there, and that is all."""
+    engine = make_engine(empty_database_url)
+    name = engine.url.database
+    owner = f"owner_of_{name}"
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {owner}"))
+        connection.execute(text(f"ALTER DATABASE {name} OWNER TO {owner}"))
+        connection.execute(text(f"ALTER DATABASE {name} SET role TO {owner}"))
+    engine.dispose()
+    try:
+        migrate.upgrade(empty_database_url)
+        assert migrate.is_at_head(empty_database_url)
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT current_user")) == owner
+        with Session(engine) as session:
+            assert not vectors.has_extension(session)
+    finally:
+        engine.dispose()
+        with engine.begin() as connection:
+            connection.execute(text("RESET role"))
+            connection.execute(text("SET role TO none"))
+            connection.execute(text(f"ALTER DATABASE {name} RESET role"))
+            connection.execute(text(f"ALTER DATABASE {name} OWNER TO CURRENT_USER"))
+            connection.execute(text(f"DROP OWNED BY {owner} CASCADE"))
+            connection.execute(text(f"DROP ROLE {owner}"))
+        engine.dispose()
 
 
 def test_upgrade_twice_changes_nothing(database_url: str):

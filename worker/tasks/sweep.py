@@ -20,6 +20,7 @@ from app.core.db import transaction
 from app.core.embedded import redis_url
 from app.core.queue import Queue
 from app.exchange import service as exchange
+from app.images import bursts, embeddings
 from app.images import service as images
 from app.jobs import service as jobs
 from worker.base_task import work_root
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 NAME = "sweep"
 OVERDUE_AFTER_SWEEPS = 4
 STUCK_IMAGES_PER_SWEEP = 2000
+LATE_BURSTS_PER_SWEEP = 200
 BROKER_TIMEOUT_SECONDS = 5
 
 
@@ -43,6 +45,8 @@ def run() -> None:
         lambda: note_sweep(here),
         lambda: ring_jobs(here, quiet),
         lambda: ring_images(here, quiet),
+        lambda: ring_embeddings(here, quiet),
+        lambda: join_bursts(here),
         lambda: forget_expired(here),
         lambda: purge_hidden(here),
         lambda: remove_exchanged_files(here),
@@ -95,9 +99,23 @@ def ring_images(here: Process, quiet: Collection[Queue]) -> None:
         log.info("rang for waiting images", count=len(stuck))
 
 
+def ring_embeddings(here: Process, quiet: Collection[Queue]) -> None:
+    """Photos and searches that nobody has looked at: new ones, and those of before a change."""
+    if Queue.INFER not in quiet:
+        return
+    with transaction(here.sessions) as session:
+        embeddings.ring_waiting(session)
+
+
+def join_bursts(here: Process) -> None:
+    with transaction(here.sessions) as session:
+        bursts.join_late(session, limit=LATE_BURSTS_PER_SWEEP)
+
+
 def forget_expired(here: Process) -> None:
     with transaction(here.sessions) as session:
         idempotency.purge_expired(session)
+        embeddings.forget_old_texts(session)
         jobs.forget_silent_workers(session)
 
 
