@@ -26,7 +26,7 @@ from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.projects.models import Label, Project
 from app.web.languages import Language, choose_language, translations
-from app.web.requests import page_router
+from app.web.requests import address_with, page_router
 from app.web.searches import Search, look_for, similar_photos
 from app.web.templating import render
 
@@ -210,9 +210,3 @@ def parse_listing(params: QueryParams) -> GridQuery:
         return GridQuery.model_validate(given)
     except ValidationError as error:
         raise Invalid("; ".join(item["msg"] for item in error.errors())) from error
-
-
-def address_with(request: Request, **changes: str) -> str:
-    """This address from its first page on, with some parameters changed, without the host."""
-    plain = request.url.remove_query_params(["cursor", "waited"])
-    return str(plain.include_query_params(**changes).replace(scheme="", netloc=""))

@@ -26,8 +26,7 @@ from app.kpis.schemas import (
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.web import charts
-from app.web.image_pages import address_of_more
-from app.web.requests import page_router
+from app.web.requests import address_with, page_router
 from app.web.templating import render
 
 CHART_WIDTH, CHART_HEIGHT = 300.0, 130.0
@@ -91,7 +90,7 @@ def rows_page(
         principal=principal,
         project=project,
         rows=found.rows,
-        more=address_of_more(request, found.next_cursor),
+        more=address_with(request, cursor=found.next_cursor) if found.next_cursor else None,
         labels_by_key={label.key: label for label in labels},
         query=query,
         is_about_labels=query.figure in rows.ABOUT_LABELS,

@@ -12,8 +12,7 @@ from app.identity.deps import CanRead
 from app.images.models import ImageState
 from app.projects.deps import ProjectDep
 from app.projects.rules import plain_prompts
-from app.web.image_pages import address_with
-from app.web.requests import page_router
+from app.web.requests import address_with, page_router
 from app.web.searches import SIMILAR, look_for
 from app.web.templating import render
 

@@ -1,6 +1,6 @@
-"""What page routes share: the router of a page, and where a person goes after signing in."""
+"""What page routes share: their router, and addresses: of further photos, after signing in."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.core.http.transactions import TransactionalRoute
 
@@ -15,3 +15,9 @@ def safe_destination(wished: str | None) -> str:
     if wished and wished.startswith("/") and not wished.startswith(("//", "/\\")):
         return wished
     return "/projects"
+
+
+def address_with(request: Request, **changes: str) -> str:
+    """This address from its first page on, with some parameters changed, without the host."""
+    plain = request.url.remove_query_params(["cursor", "waited"])
+    return str(plain.include_query_params(**changes).replace(scheme="", netloc=""))
