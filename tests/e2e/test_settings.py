@@ -163,7 +163,7 @@ class TestTokens:
 class TestProjectSettings:
     def test_they_are_saved_as_people_say_them(self, page, workplace):
         page.goto("/projects/parts")
-        page.locator(".tabs").get_by_role("link", name="Settings").click()
+        page.locator(".tabs").get_by_role("link", name="Project settings").click()
         page.get_by_label("Name", exact=True).fill("Parts of line 3")
         page.get_by_text("People label every photo themselves.").click()
         page.get_by_label("Share without suggestions (%)").fill("12.5")
