@@ -4,12 +4,12 @@ A photo has one, by its project's backbone as it was pre-trained, so that versio
 make it old. Workers fill rows in; a row that waits is the outbox, and the sweep rings for it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Function, ScalarSelect, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -201,12 +201,15 @@ def ring_texts(session: Session, backbone: str) -> None:
 
 
 def _projects_waiting(session: Session) -> list[UUID]:
-    """Two looks into the index for each project, however many photos it has."""
-    of_project = exists().where(ImageEmbedding.project_id == Project.id)
-    waiting = or_(
-        of_project.where(ImageEmbedding.backbone < Project.backbone),
-        of_project.where(ImageEmbedding.backbone > Project.backbone),
-    )
+    """Two looks into the index for each project, however many photos it has: any other backbone
+    than the project's comes first or last."""
+
+    def outermost(pick: Callable[..., Function[str]]) -> ScalarSelect[str]:
+        of_project = ImageEmbedding.project_id == Project.id
+        found = select(pick(ImageEmbedding.backbone)).where(of_project)
+        return found.correlate(Project).scalar_subquery()
+
+    waiting = or_(outermost(func.min) != Project.backbone, outermost(func.max) != Project.backbone)
     return list(session.scalars(select(Project.id).where(Project.deleted_at.is_(None), waiting)))
 
 

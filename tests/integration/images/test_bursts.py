@@ -23,7 +23,9 @@ def read(session):
 
     def one(seconds: float, look: int = LOOK, *, of=project, in_=session) -> Image:
         moment = NOON + timedelta(seconds=seconds)
-        (image,) = make_images(in_, of, 1, state=ImageState.RECEIVED, captured_at=moment)
+        (image,) = make_images(in_, of, 1, captured_at=moment)
+        image.state = ImageState.RECEIVED
+        in_.flush()
         found = Findings(width=64, height=48, bit_depth=8, perceptual_hash=look)
         assert service.mark_ready(in_, of, image.id, found)
         in_.refresh(image)
