@@ -174,7 +174,8 @@ class Spread:
         """Where 95 % lie: the normal distribution's bounds, moved by the skewness (Cornish and
         Fisher, 1937; Hall, The Bootstrap and Edgeworth Expansion, 1992, chapter 2)."""
         deviation = math.sqrt(self.second)
-        skewness = self.third / deviation**3 if deviation > 0 else 0.0
+        cubed = deviation**3
+        skewness = self.third / cubed if cubed > 0 else 0.0
         shift = skewness * (Z_95**2 - 1) / 6
         return centre + deviation * (shift - Z_95), centre + deviation * (shift + Z_95)
 
@@ -189,9 +190,9 @@ def time_saved(
     """Sum over assisted images of (control mean - their time), plus auto-accepted images times
     the control mean, minus the time of audits. None without a single control image.
 
-    The interval is that of the percentile bootstrap (Efron and Tibshirani, 1993, chapter 13),
-    resampling images within each group, control and assisted apart: its limit for ever more
-    resamples, to the third moment. There is none with fewer than two control images.
+    The interval is that of the percentile bootstrap over images (Efron and Tibshirani, 1993,
+    chapter 13), control and assisted apart: its limit for ever more resamples, to the third
+    moment. There is none with fewer than two control images.
     """
     if control.images == 0:
         return None

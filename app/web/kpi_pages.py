@@ -131,9 +131,12 @@ def value_of(found: KpisOut, query: KpiRowQuery) -> float | None:
     }
     if query.figure in values:
         return values[query.figure] if query.label is None else None
-    of_label = next((label for label in found.labels if label.label == query.label), None)
-    share: ShareOut | None = getattr(of_label or found, query.figure, None)
-    return share.value if share else None
+    shares: list[ShareOut | None] = [
+        getattr(label, query.figure) for label in found.labels if query.label in (None, label.label)
+    ]
+    known = [share for share in shares if share is not None]
+    count = sum(share.count for share in known)
+    return sum(share.value * share.count for share in known) / count if count else None
 
 
 def series_charts(found: KpisOut) -> dict[str, charts.Chart | None]:
