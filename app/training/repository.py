@@ -41,7 +41,9 @@ def live(session: Session, project_id: UUID) -> ModelVersion | None:
 
 
 def live_before(session: Session, current: ModelVersion) -> ModelVersion | None:
-    """The version that gave way when `current` first went live."""
+    """The version that gave way when `current` first went live; None for one that never did."""
+    if current.promoted_at is None:
+        return None
     gave_way = (
         _versions(current.project_id)
         .where(

@@ -87,7 +87,7 @@ def model_page(
         exports=training.list_exports(session, version),
         active=ACTIVE,
         before=history.version_before(session, version) if version is live else None,
-        suggestions=projects.counters(session, project.id)[Counter.PENDING_PSEUDO_LABELS],
+        suggestions=projects.counters(session, project.id).get(Counter.PENDING_PSEUDO_LABELS, 0),
         since=history.newest_change_to(session, version) if version is live else None,
     )
 

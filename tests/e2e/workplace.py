@@ -201,6 +201,9 @@ class Workplace:
                 state=ModelState.CANDIDATE,
                 gate=gate.judge(doubt, guarded={scratch}, margin=0.05, against=1),
             )
+            live = training.live_version(session, project.id)
+            assert live is not None
+            live.promoted_at = live.created_at
             photos = list(session.scalars(select(Image).order_by(Image.id)))
             photos[0].split = Split.EVALUATION
             seen = [PredictionRow(one.id, [0.1] * len(labels), [1.0], 0.5, 0.4) for one in photos]

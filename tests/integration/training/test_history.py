@@ -33,6 +33,7 @@ def test_every_change_says_when_how_and_who(line, client):
     ]
     assert {one["actor"] for one in found} == {person.display_name}
     assert rest["next_cursor"] is None
+    client.cookies.set("kizu_language", "en")
     text = client.get(f"/projects/{line.project.slug}/models").text
     table = text.partition('id="history"')[2].partition("</section>")[0]
     assert table.index("Rolled back") < table.index("Made live by a person")
@@ -62,6 +63,7 @@ def test_a_version_knows_when_it_went_live_last(line):
 
 def test_the_page_says_what_rolling_back_does(line, client):
     walk(line, 2)
+    client.cookies.set("kizu_language", "en")
     text = client.get(f"/projects/{line.project.slug}/models/2").text
     assert "Roll back to version 1" in text
     assert "What people have answered stays." in text

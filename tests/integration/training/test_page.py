@@ -107,7 +107,7 @@ def test_what_part_models_settled_is_said(line, page):
     config = {"plan": {"committees": 2}, "lambda_pairs": 0.0, "pseudo_labels": False}
     line.version(1, ModelState.LIVE, card=card(line, config=config, whole_photo=True))
     said = page().partition("Settled by held-out labels")[2]
-    assert re.findall("<dd>(Yes|No)</dd>", said) == ["Yes", "No", "No"]
+    assert re.findall("<dd>(Used|Not used)</dd>", said) == ["Used", "Not used", "Not used"]
     assert "取り置いたラベルで決めたこと" in page("ja")
 
 

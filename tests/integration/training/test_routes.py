@@ -220,6 +220,7 @@ def test_pages_of_models_follow_a_label_that_is_renamed(line, client, path):
     measured(line)
     rename(client, path, "scratch", "line_mark")
     rename(client, path, "dent", "scratch")
+    client.cookies.set("kizu_language", "en")
     shares = []
     for page in ("models", "models/1"):
         text = client.get(f"/projects/{line.project.slug}/{page}").text
