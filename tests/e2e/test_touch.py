@@ -139,6 +139,7 @@ def test_two_fingers_look_closer_and_one_moves_the_photo(desk):
     assert view(desk) == pytest.approx((scale, left + 60), abs=2)
     assert desk.evaluate("visualViewport.scale") == 1
     desk.locator("[data-does=fit]").tap()
+    expect(desk.locator("#stage")).not_to_have_attribute("data-zoomed", "")
     assert view(desk) == (1, 0)
 
 
