@@ -6,6 +6,7 @@ shows is that its newest rows were cut off: for that, compare with a hash noted 
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -111,11 +112,13 @@ def check_chain(session: Session) -> ChainCheck:
     """Walk the whole trail, from the oldest event to the first flaw or the end."""
     every = select(AuditEvent).order_by(AuditEvent.id)
     count, previous = 0, ""
-    for event in session.scalars(every, execution_options={"yield_per": CHECKED_AT_ONCE}):
-        flaw = _flaw(event, previous)
-        if flaw is not None:
-            return ChainCheck(count, previous, flaw, event.id)
-        count, previous = count + 1, event.hash
+    options = {"yield_per": CHECKED_AT_ONCE}
+    with closing(session.scalars(every, execution_options=options)) as events:
+        for event in events:
+            flaw = _flaw(event, previous)
+            if flaw is not None:
+                return ChainCheck(count, previous, flaw, event.id)
+            count, previous = count + 1, event.hash
     return ChainCheck(count, previous)
 
 
