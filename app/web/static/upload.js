@@ -35,6 +35,7 @@ async function take(portions) {
   section.hidden = false;
   byId("upload-interrupted").hidden = true;
   track(reading, true);
+  note();
   for await (const portion of portions) {
     if (reading.isStopped) return;
     queue.add(portion, taken);

@@ -12,13 +12,14 @@ const middle = (points) => ({
   y: points.reduce((sum, one) => sum + one.y, 0) / points.length,
 });
 const spread = ([one, other]) => (other ? Math.hypot(one.x - other.x, one.y - other.y) : 0);
+const isOfTools = (event) => Boolean(event.target.closest("button, a, input"));
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
 
 export class Viewer {
   constructor(stage, view, photo) {
     Object.assign(this, { stage, view, photo, pointers: new Map(), sharp: null });
     stage.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
-    stage.addEventListener("dblclick", (event) => this.zoomTo(this.scale > 1 ? 1 : 3, this.pointOf(event)));
+    stage.addEventListener("dblclick", (event) => isOfTools(event) || this.zoomTo(this.scale > 1 ? 1 : 3, this.pointOf(event)));
     stage.addEventListener("pointerdown", (event) => this.onDown(event));
     stage.addEventListener("pointermove", (event) => this.onMove(event));
     for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => this.onUp(event));
@@ -93,7 +94,7 @@ export class Viewer {
   }
 
   onDown(event) {
-    if (event.button !== 0 || event.target.closest("button, a, input")) return;
+    if (event.button !== 0 || isOfTools(event)) return;
     this.stage.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, this.pointOf(event));
   }

@@ -48,8 +48,9 @@ def test_what_is_no_digest_is_refused(boards, asked):
     assert answer.status_code == 422
 
 
-def test_who_may_not_upload_may_not_ask(boards, anonymous):
-    answer = anonymous.post(f"{boards.path}/known", json={"sha256": []})
+def test_strangers_may_not_ask(boards):
+    boards.client.headers["Authorization"] = "Bearer of no token"
+    answer = boards.client.post(f"{boards.path}/known", json={"sha256": []})
     assert answer.status_code == 401
 
 
