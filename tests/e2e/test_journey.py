@@ -130,8 +130,9 @@ def wait_until_read(page: Page, count: int) -> None:
 def train(page: Page, start: str) -> None:
     """Press the button and watch the job until it has left a live version."""
     page.goto("/projects/line-2/jobs")
-    page.get_by_role("button", name=start, exact=True).first.click()
-    row = page.locator("tbody tr").first
-    expect(row.locator(".tag.good")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name=start, exact=True).click()
+    page.wait_for_url("**/jobs/*")
+    ended = page.locator(".page-head .tag.good")
+    expect(ended).to_be_visible(timeout=PATIENCE_MS)
     page.goto("/projects/line-2/models/1")
     expect(page.locator(".page-head .tag.good")).to_be_visible()

@@ -142,7 +142,7 @@ def test_a_stopped_training_of_adapters_goes_on_to_the_same_weights(tmp_path, to
     shutil.copy(tmp_path / "straight" / f"photos-{SIDE}x{SIDE}.npy", tmp_path / "stopped")
     for stops in range(40):  # noqa: B007
         try:
-            stop = StopAfter(8)
+            stop = StopAfter(11)
             resumed = train(
                 dataset, SPECS, tower, config, workdir=tmp_path / "stopped", should_stop=stop
             )
