@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+# Tests wait a third of their time, for browsers and workers: one process more than cores, four at most.
+PROCESSES ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -25,12 +27,12 @@ up: $(INSTALLED) ## Run Kizu on this machine: database, broker, API, workers; Ct
 .PHONY: test
 test: $(INSTALLED) ## Run the tests (minutes); installs a browser and a Japanese font where missing
 	$(BIN)/python -m scripts.test_tools
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -m "not slow" $(ARGS)
 
 .PHONY: test-all
 test-all: $(INSTALLED) ## Run every test, the slow ones too
 	$(BIN)/python -m scripts.test_tools
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, format and import rules

@@ -147,6 +147,7 @@ def test_keys_lists_what_lies_under_a_prefix_at_any_depth(store):
     assert list(store.keys("nothing")) == []
 
 
+@pytest.mark.slow
 def test_many_keys_are_listed_in_full(store):
     expected = {f"many/{number:04}" for number in range(1001)}
     for key in expected:

@@ -26,6 +26,7 @@ def half_known(dataset: TrainingSet) -> TrainingSet:
     return dataclasses.replace(dataset, labels=labels)
 
 
+@pytest.mark.slow
 def test_as_many_cells_teach_as_much_spread_over_twice_the_photos(tmp_path):
     real = truth(120, seed=9)
     photos = [photo(labels, 1000 + index) for index, labels in enumerate(real)]

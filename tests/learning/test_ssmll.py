@@ -157,6 +157,7 @@ def comparable(run):
     return {k: v for k, v in run.items() if k not in ("train_seconds", "peak_memory_mb")}
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_to_the_same_result(pack, tmp_path):
     # Worker processes compute with one thread each, so the machine's cores do not move the result.
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "killed"

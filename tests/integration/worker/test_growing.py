@@ -122,6 +122,7 @@ def test_labels_archived_meanwhile_end_the_job_in_a_sentence(factory):
     assert job["error"]["code"] == "no-new-label"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_growth_goes_on(factory, session, start_worker, monkeypatch):
     monkeypatch.setenv("KIZU_JOB_LEASE_SECONDS", "6")

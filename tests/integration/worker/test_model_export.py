@@ -90,6 +90,7 @@ def test_the_files_say_what_the_service_says(factory, tmp_path):
     assert model.predict(photos(factory)) == pytest.approx(predicted(factory), abs=BFLOAT16)
 
 
+@pytest.mark.slow
 def test_a_student_leaves_in_place_of_the_version(factory, tmp_path):
     job = exported(factory, student_resolution=32)
     assert job["state"] == "succeeded", job

@@ -56,6 +56,7 @@ def test_it_stops_at_a_checkpoint_and_goes_on(tmp_path):
     assert np.isfinite(model.predictor().predict(photos).probabilities).all()
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_its_launcher_was_killed(tmp_path):
     """The processes that are left without one end too, and do not write any more."""
     seen, killed = [], []
