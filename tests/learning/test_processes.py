@@ -16,6 +16,7 @@ from worker.learning.processes import Processes
 from worker.learning.trainer import train
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tmp_path):
     """Batches of odd sizes, cross-fitting, a round of pseudo-labels; layers without batch norm."""
     tiny(tmp_path)  # the file of weights that all of them read

@@ -180,6 +180,7 @@ def test_a_killed_command_goes_on_to_the_same_result(pack, tmp_path):
     assert fold.parent.stat().st_ino == begun  # gone on with, not begun anew
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_share_the_work(pack, tmp_path, capsys):
     argv = arguments(pack, tmp_path, "supervised-bce,linear-probe", "--labeled=0.5")
     other = command(*argv)

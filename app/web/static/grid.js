@@ -22,6 +22,7 @@ let bins = [];
 let anchor = 0; // where a range begins
 let painting = null; // while the mouse is down: whether it selects or deselects
 let isBusy = false;
+let turn = Promise.resolve();
 const selected = new Set();
 const done = []; // annotation ids of each action
 
@@ -156,9 +157,14 @@ async function decide(verdict, chosen) {
   return answer.items;
 }
 
-// One thing at a time; what goes wrong is said and leaves the photos where they are.
-async function working(act) {
-  if (isBusy) return;
+// One thing after another: a key pressed meanwhile waits for its turn. What goes wrong is said and
+// leaves the photos where they are.
+function working(act) {
+  turn = turn.then(() => run(act));
+  return turn;
+}
+
+async function run(act) {
   isBusy = true;
   tell();
   try {
@@ -173,8 +179,9 @@ async function working(act) {
 const annotationsOf = (answered) => [...new Set(answered.map((one) => one.annotation_id).filter(Boolean))];
 
 function decideSelected(verdict) {
+  const wished = new Set(selected);
   return working(async () => {
-    const chosen = items.map((one) => one.id).filter((id) => selected.has(id));
+    const chosen = items.map((one) => one.id).filter((id) => wished.has(id));
     if (!chosen.length) return;
     const answered = await decide(verdict, chosen);
     finish(annotationsOf(answered), verdict, answered);

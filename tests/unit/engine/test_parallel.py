@@ -24,6 +24,7 @@ from worker.learning.progress import Stage, Stopped
 CONFIG = dataclasses.replace(QUICK, epochs=30, threads=1, precision=Precision.FP32)
 
 
+@pytest.mark.slow
 def test_it_stops_at_a_checkpoint_and_goes_on(tmp_path):
     dataset, seen = marks(16, 8, 52), []
 
