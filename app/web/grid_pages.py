@@ -13,6 +13,8 @@ from app.identity.deps import CanReview
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.projects.models import Label, Project
+from app.pseudolabels import service as pseudolabels
+from app.pseudolabels.repository import Filter
 from app.pseudolabels.schemas import Order
 from app.training import service as training
 from app.web.languages import Language, choose_language, translations
@@ -25,7 +27,8 @@ USUAL_THRESHOLD = 0.95
 
 
 class GridWish(BaseModel):
-    """Which suggestions are shown, as the address says; the first label unless one is named."""
+    """Which suggestions are shown, as the address says; unless it names a label, the first one
+    that something is suggested for."""
 
     label: str | None = None
     value: LabelValue = LabelValue.PRESENT
@@ -41,7 +44,8 @@ def grid_page(
     wish: Annotated[GridWish, Query()],
 ) -> HTMLResponse:
     labels = projects.list_labels(session, project.id)
-    named = [label for label in labels if label.key == wish.label] or labels[:1]
+    named = [one for one in labels if one.key == wish.label]
+    named = named or first_with_work(session, project, labels, wish.value) or labels[:1]
     config = {
         "slug": project.slug,
         "label": named[0].key if named else "",
@@ -54,6 +58,17 @@ def grid_page(
     return render(
         request, "grid.html", principal=principal, project=project, labels=labels, config=config
     )
+
+
+def first_with_work(
+    session: Session, project: Project, labels: list[Label], value: LabelValue
+) -> list[Label]:
+    """The first label of which such a suggestion waits, if any; an index answers for each."""
+    for label in labels:
+        wanted = Filter(label_id=label.id, value=value)
+        if pseudolabels.list_pseudo_labels(session, project, wanted, limit=1).rows:
+            return [label]
+    return []
 
 
 def promises(
