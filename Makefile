@@ -27,12 +27,12 @@ up: $(INSTALLED) ## Run Kizu on this machine: database, broker, API, workers; Ct
 .PHONY: test
 test: $(INSTALLED) ## Run the tests (minutes); installs a browser and a Japanese font where missing
 	$(BIN)/python -m scripts.test_tools
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 .PHONY: test-all
 test-all: $(INSTALLED) ## Run every test, the slow ones too
 	$(BIN)/python -m scripts.test_tools
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, format and import rules
