@@ -141,7 +141,7 @@ class SideBySide:
 def side_by_side(
     session: Session, project: Project, versions: Sequence[ModelVersion]
 ) -> SideBySide:
-    base = next((v for v in versions if v.state == ModelState.LIVE), versions[0])
+    base = base_of(versions)
     labels = projects.list_labels(session, project.id, include_archived=True)
     exam = comparison.examine(session, versions)
     others = [version for version in versions if version is not base]
@@ -158,6 +158,13 @@ def side_by_side(
         changes={other.id: comparison.changes(exam, other.id, base.id) for other in others},
         labels={label.id: label for label in labels},
     )
+
+
+def base_of(versions: Sequence[ModelVersion]) -> ModelVersion:
+    """What the others are compared with: the live version where newer ones stand beside it, else
+    the oldest, since people ask what an update brings. `versions` are the oldest first."""
+    live = next((v for v in versions[:-1] if v.state == ModelState.LIVE), None)
+    return live or versions[0]
 
 
 def _rows(

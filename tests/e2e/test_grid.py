@@ -82,6 +82,16 @@ def test_the_threshold_says_how_many_and_how_wrong_before_they_are_accepted(grid
     assert workplace.truth("parts") == {}
 
 
+def test_it_opens_at_the_first_label_of_which_something_waits(grid, workplace):
+    workplace.order_labels("parts", ["dent", "scratch"])
+    grid.goto("/projects/parts/grid")
+    expect(grid.locator("select[name=label]")).to_have_value("scratch")
+    expect(grid.locator("#tiles li")).to_have_count(PHOTOS)
+    grid.goto("/projects/parts/grid?value=absent")
+    expect(grid.locator("select[name=label]")).to_have_value("dent")
+    expect(grid.locator("#nothing")).to_be_visible()
+
+
 @pytest.mark.parametrize("language", ["ja"])
 def test_another_label_and_order_are_in_the_address(grid, language):
     grid.locator("select[name=label]").select_option("dent")

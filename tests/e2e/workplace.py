@@ -126,6 +126,11 @@ class Workplace:
         self.ingest()
         self.suggest(slug)
 
+    def order_labels(self, slug: str, keys: list[str]) -> None:
+        with transaction(self.sessions) as session:
+            project = projects.get_project(session, slug)
+            projects.order_labels(session, project, keys, actor_id=None)
+
     def receive(self, slug: str, files: Sequence[FilePayload]) -> None:
         """What the API does with an upload."""
         store = make_store(self.settings)
