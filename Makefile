@@ -11,6 +11,8 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 # Tests wait a third of their time, for browsers and workers: one process more than cores, four at most.
 PROCESSES ?= $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
+# Processes that each compute on every core wait for each other, and spin while they do.
+ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -27,12 +29,12 @@ up: $(INSTALLED) ## Run Kizu on this machine: database, broker, API, workers; Ct
 .PHONY: test
 test: $(INSTALLED) ## Run the tests (minutes); installs a browser and a Japanese font where missing
 	$(BIN)/python -m scripts.test_tools
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 .PHONY: test-all
 test-all: $(INSTALLED) ## Run every test, the slow ones too
 	$(BIN)/python -m scripts.test_tools
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, format and import rules

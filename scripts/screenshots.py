@@ -80,6 +80,9 @@ def take_all(page: Page, address: str, folder: Path) -> None:
     for name, path in list(pages(page, address)):
         page.goto(address + path)
         page.wait_for_timeout(SETTLED_MS)
+        for late in page.locator("[aria-busy=true][hx-trigger=revealed]").all():
+            late.scroll_into_view_if_needed()
+            page.wait_for_timeout(SETTLED_MS)
         picture = Pillow.open(io.BytesIO(page.screenshot(full_page=True)))
         picture.convert("RGB").save(folder / f"{name}.webp", quality=WEBP_QUALITY, method=6)
 

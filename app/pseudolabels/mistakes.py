@@ -3,18 +3,42 @@
 Only evaluation photos count: it did not learn from them, and the test split is nobody's to look at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.annotations.models import ImageLabel, LabelValue, Source
-from app.images.models import Image, Split
-from app.pseudolabels.models import Prediction
+from app.annotations.models import LabelValue
 from app.training.models import ModelVersion
 
 EVEN_ODDS = 0.5
+
+# Of a false alarm and of a miss alike, the worst is the one farthest from even odds.
+_WORST = text("""
+WITH asked AS (
+    SELECT * FROM unnest(CAST(:label_ids AS uuid[]), CAST(:places AS int[])) AS asked(id, place)),
+seen AS MATERIALIZED (
+    SELECT image.id, image.file_name, prediction.probabilities
+    FROM image JOIN prediction ON prediction.image_id = image.id
+    WHERE image.project_id = :project_id AND image.split = 'evaluation'
+      AND image.deleted_at IS NULL AND prediction.model_version_id = :version_id),
+answered AS (
+    SELECT seen.id, seen.file_name, label_id, value, asked.place,
+        seen.probabilities[asked.place] AS probability
+    FROM seen
+    JOIN image_label ON image_label.image_id = seen.id AND image_label.source <> 'auto'
+    JOIN asked ON asked.id = image_label.label_id),
+mistaken AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY label_id, value ORDER BY abs(probability - :even_odds) DESC, id) AS rank
+    FROM answered
+    WHERE (value = 'absent' AND probability >= :even_odds)
+       OR (value = 'present' AND probability < :even_odds))
+SELECT id, file_name, label_id, value, probability
+FROM mistaken WHERE rank <= :limit ORDER BY place, value, rank
+""")
 
 
 @dataclass(frozen=True)
@@ -29,36 +53,23 @@ class Mistake:
 
 
 def worst_mistakes(
-    session: Session, version: ModelVersion, label_id: UUID, *, limit: int
+    session: Session, version: ModelVersion, label_ids: Sequence[UUID], *, limit: int
 ) -> list[Mistake]:
-    """At most `limit` false alarms, the surest first, then as many misses.
+    """Label by label at most `limit` false alarms, the surest first, then as many misses.
 
     None for a label that the version does not know, and for a version that never predicted.
     """
-    if str(label_id) not in version.label_ids:
-        return []
-    probability = Prediction.probabilities[version.label_ids.index(str(label_id)) + 1]
-    known = _known(version, label_id).add_columns(probability)
-    alarms = known.where(ImageLabel.value == LabelValue.ABSENT, probability >= EVEN_ODDS)
-    misses = known.where(ImageLabel.value == LabelValue.PRESENT, probability < EVEN_ODDS)
-    found = [
-        *session.execute(alarms.order_by(probability.desc(), Image.id).limit(limit)),
-        *session.execute(misses.order_by(probability, Image.id).limit(limit)),
+    places = {UUID(known): place for place, known in enumerate(version.label_ids, start=1)}
+    asked = [label_id for label_id in label_ids if label_id in places]
+    given = {
+        "label_ids": asked,
+        "places": [places[label_id] for label_id in asked],
+        "project_id": version.project_id,
+        "version_id": version.id,
+        "even_odds": EVEN_ODDS,
+        "limit": limit,
+    }
+    return [
+        Mistake(row.id, row.file_name, row.label_id, LabelValue(row.value), float(row.probability))
+        for row in session.execute(_WORST, given)
     ]
-    return [Mistake(row[0], row[1], label_id, LabelValue(row[2]), float(row[3])) for row in found]
-
-
-def _known(version: ModelVersion, label_id: UUID) -> Select[UUID, str, str]:
-    """Evaluation photos that people answered about the label and the version looked at."""
-    return (
-        select(Image.id, Image.file_name, ImageLabel.value)
-        .join(Prediction, Prediction.image_id == Image.id)
-        .join(ImageLabel, ImageLabel.image_id == Image.id)
-        .where(
-            Prediction.model_version_id == version.id,
-            ImageLabel.label_id == label_id,
-            ImageLabel.source != Source.AUTO,
-            Image.split == Split.EVALUATION,
-            Image.deleted_at.is_(None),
-        )
-    )

@@ -144,7 +144,7 @@ def list_mistakes(
     surest first, then as many misses."""
     version = training.get_version(session, project.id, version_id)
     label_id = _label_id(session, project.id, label)
-    found = worst_mistakes(session, version, label_id, limit=limit)
+    found = worst_mistakes(session, version, [label_id], limit=limit)
     items = [
         MistakeOut(
             image_id=one.image_id,

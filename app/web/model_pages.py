@@ -83,12 +83,28 @@ def model_page(
         promised=promised_thresholds(version),
         contexts=context_groups(version, labels),
         settled=settled(version),
-        mistakes=mistakes(session, version, labels),
         exports=training.list_exports(session, version),
         active=ACTIVE,
         before=history.version_before(session, version) if version is live else None,
         suggestions=projects.counters(session, project.id).get(Counter.PENDING_PSEUDO_LABELS, 0),
         since=history.newest_change_to(session, version) if version is live else None,
+    )
+
+
+@router.get("/{number}/mistakes", summary="Its worst mistakes", response_class=HTMLResponse)
+def mistakes_part(
+    request: Request, project: ProjectDep, number: int, session: SessionDep, principal: CanRead
+) -> HTMLResponse:
+    """A part of the page that comes when it is scrolled to: it looks at all photos to measure
+    with."""
+    version = training.get_version_by_number(session, project.id, number)
+    labels = projects.list_labels(session, project.id, include_archived=True)
+    return render(
+        request,
+        "mistakes.html",
+        principal=principal,
+        project=project,
+        mistakes=mistakes(session, version, labels),
     )
 
 
@@ -141,12 +157,13 @@ def mistakes(
     session: Session, version: ModelVersion, labels: Sequence[Label]
 ) -> list[tuple[Label, list[Mistake], list[Mistake]]]:
     """The labels that the version errs about, each with its worst false alarms and misses."""
+    worst = worst_mistakes(session, version, [one.id for one in labels], limit=SHOWN_MISTAKES)
     found = []
     for label in labels:
-        worst = worst_mistakes(session, version, label.id, limit=SHOWN_MISTAKES)
-        alarms = [one for one in worst if one.value == LabelValue.ABSENT]
-        misses = [one for one in worst if one.value == LabelValue.PRESENT]
-        if worst:
+        own = [one for one in worst if one.label_id == label.id]
+        alarms = [one for one in own if one.value == LabelValue.ABSENT]
+        misses = [one for one in own if one.value == LabelValue.PRESENT]
+        if own:
             found.append((label, alarms, misses))
     return found
 

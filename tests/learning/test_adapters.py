@@ -133,7 +133,7 @@ def test_what_a_tower_cannot_do_is_said():
         tunable(backbone(), None, gradient_checkpointing=True)
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_stopped_training_of_adapters_goes_on_to_the_same_weights(tmp_path, tower, checkpointing):
     dataset = marks(12, 16)
     config = dataclasses.replace(LORA, gradient_checkpointing=checkpointing)

@@ -67,10 +67,14 @@ def test_only_photos_to_measure_with_count(exam, split):
     assert exam.found() == []
 
 
-def test_the_page_shows_them(exam):
-    (image_id,) = exam.ask((ABSENT, 0.93))
+def test_the_page_fetches_them_when_it_is_scrolled_to_them(exam):
     exam.client.cookies.set("kizu_language", "en")
-    page = exam.client.get(f"/projects/{exam.project.slug}/models/1").text
-    section = page.partition("Its worst mistakes")[2].partition("</section>")[0]
+    address = f"/projects/{exam.project.slug}/models/1"
+    exam.ask((ABSENT, 0.2))
+    assert f'hx-get="{address}/mistakes"' in exam.client.get(address).text
+    assert "None on the photos" in exam.client.get(f"{address}/mistakes").text
+    (image_id,) = exam.ask((ABSENT, 0.93))
+    section = exam.client.get(f"{address}/mistakes").text
+    assert "None on the photos" not in section
     assert f"/images/{image_id}/thumbnail" in section
     assert "93%" in section

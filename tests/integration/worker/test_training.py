@@ -231,6 +231,7 @@ def test_odd_label_sets_give_a_model(floor, labels, shown):
     assert model["state"] == "live"
 
 
+@pytest.mark.slow
 def test_two_processes_tune_one_model(floor, settings, session):
     settings.train_processes = 2
     factory = floor("bright", "dark", shown=[BRIGHT, GOOD, DARK, GOOD])
