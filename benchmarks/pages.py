@@ -57,8 +57,9 @@ PAGES = (
     "/review",
     "/grid",
 )
+MISTAKES = "/models/1/mistakes"  # a part of the page before
 KPI_ROWS = "/kpis/rows?figure=time_saved"
-MORE_PAGES = ("/jobs", "/models", "/models/1", "/kpis", KPI_ROWS, "/labels", "/exchange")
+MORE_PAGES = ("/jobs", "/models", "/models/1", MISTAKES, "/kpis", KPI_ROWS, "/labels", "/exchange")
 WARM, TIMED = 3, 21
 LOOP_PHOTOS = 40
 SQL = Path(__file__).with_name("large_project.sql")
