@@ -27,6 +27,8 @@ COOKIE = "kizu_language"
 SETTLED_MS = 800
 SIZE = ViewportSize(width=1280, height=800)
 WEBP_QUALITY = 82
+SCROLL_TO_LATE_PARTS = """document.querySelectorAll("[aria-busy=true][hx-trigger=revealed]")
+    .forEach((part) => part.scrollIntoView())"""
 
 
 def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
@@ -80,9 +82,8 @@ def take_all(page: Page, address: str, folder: Path) -> None:
     for name, path in list(pages(page, address)):
         page.goto(address + path)
         page.wait_for_timeout(SETTLED_MS)
-        for late in page.locator("[aria-busy=true][hx-trigger=revealed]").all():
-            late.scroll_into_view_if_needed()
-            page.wait_for_timeout(SETTLED_MS)
+        page.evaluate(SCROLL_TO_LATE_PARTS)
+        page.wait_for_timeout(SETTLED_MS)
         picture = Pillow.open(io.BytesIO(page.screenshot(full_page=True)))
         picture.convert("RGB").save(folder / f"{name}.webp", quality=WEBP_QUALITY, method=6)
 

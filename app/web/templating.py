@@ -79,13 +79,11 @@ def _date_filters(language: Language) -> dict[str, Any]:
 
 def _number_filters(language: Language) -> dict[str, Any]:
     def number(value: float | None, digits: int = 0) -> str:
+        if value is None:
+            return UNKNOWN
         pattern = "#,##0." + "0" * digits if digits else "#,##0"
-        # What rounds to nothing has no sign.
-        return (
-            UNKNOWN
-            if value is None
-            else format_decimal(round(value, digits) + 0.0, pattern, locale=language)
-        )
+        unsigned_zero = round(value, digits) + 0.0
+        return format_decimal(unsigned_zero, pattern, locale=language)
 
     def percent(value: float | None, digits: int = 0) -> str:
         pattern = "0." + "0" * digits + "%" if digits else "0%"

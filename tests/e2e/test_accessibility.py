@@ -5,6 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from app.jobs.models import JobState
+from scripts.screenshots import SCROLL_TO_LATE_PARTS
 
 pytestmark = pytest.mark.page
 SERIOUS = {"serious", "critical"}
@@ -27,6 +28,8 @@ def findings(page, address):
     """What is serious on a page once it has come to rest: rule, and the first element."""
     page.goto(address)
     page.wait_for_load_state("networkidle")
+    page.evaluate(SCROLL_TO_LATE_PARTS)
+    expect(page.locator("[aria-busy=true][hx-trigger=revealed]")).to_have_count(0)
     found = Axe().run(page).response["violations"]
     return [
         f"{address}: {one['id']}: {one['nodes'][0]['html'][:120]}"

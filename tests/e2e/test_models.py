@@ -10,6 +10,7 @@ from app.annotations.models import LabelValue
 from app.core.db import transaction
 from app.jobs.models import Job, JobKind, JobState
 from app.training.models import ModelState, ModelVersion
+from scripts.screenshots import SCROLL_TO_LATE_PARTS
 from tests.e2e.workplace import photo
 
 pytestmark = pytest.mark.page
@@ -49,6 +50,13 @@ def answer_dialogs(page, *, accept):
 
     page.on("dialog", answer)
     return said
+
+
+def test_mistakes_come_when_the_page_is_scrolled_to_them(page):
+    page.goto("/projects/parts/models/1")
+    page.evaluate(SCROLL_TO_LATE_PARTS)
+    alarms = page.locator("#mistakes .strip li")
+    expect(alarms).to_have_text(["93%", "93%"])  # of either label
 
 
 def test_two_versions_are_compared_by_keyboard(page):
