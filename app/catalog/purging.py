@@ -32,7 +32,8 @@ from app.images import repository as images
 from app.images.blobs import Rendition, blob_key
 from app.images.models import Image, ImageEmbedding
 from app.jobs.models import Job, JobKind, JobState
-from app.projects.models import Label, Project, ProjectCounter
+from app.projects import days
+from app.projects.models import Label, Project, ProjectCounter, ProjectDay
 from app.pseudolabels import heat_maps
 from app.pseudolabels.models import Prediction, PseudoLabel
 from app.reviews.models import Decision, ReviewDraft, ReviewLease, ReviewSkip
@@ -69,11 +70,12 @@ def has_photos(session: Session, which: ColumnElement[bool]) -> bool:
 def purge_photos(session: Session, store: ObjectStore, which: ColumnElement[bool]) -> Purged:
     """Remove one batch of photos with all that was said about them; none are left when it is
     empty."""
-    found = select(Image.id, Image.sha256).where(which).order_by(Image.id).limit(BATCH)
-    rows = session.execute(found).all()
+    found = select(Image.id, Image.sha256, Image.project_id).where(which)
+    rows = session.execute(found.order_by(Image.id).limit(BATCH)).all()
     for sha256 in sorted({row.sha256 for row in rows}):
         images.lock_content(session, sha256)
     ids = _hold([row.id for row in rows], session)
+    days.forget(session, {row.project_id for row in rows})
     _delete_rows(session, ids)
     for image_id in ids:
         heat_maps.remove(store, image_id)
@@ -169,7 +171,7 @@ def _prefixes(session: Session, project_id: UUID) -> list[str]:
 def purge_remainder(session: Session, project_id: UUID) -> None:
     """Remove what is left of a project without photos: all but its row and its purges."""
     allow(session)
-    parts = (ModelVersion, DatasetSnapshot, Label, ProjectCounter)
+    parts = (ModelVersion, DatasetSnapshot, Label, ProjectCounter, ProjectDay)
     for part in parts:
         _execute(session, delete(part).where(part.project_id == project_id))
     ours = and_(Job.project_id == project_id, Job.kind != JobKind.PURGE)

@@ -2,24 +2,26 @@
 
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from app.annotations.models import LabelValue
 from app.images.models import Arm
-from app.kpis import formulas, repository
+from app.kpis import formulas
 from app.kpis.formulas import Control, Floats, Share, SuggestionCounts, Times, TimeSaved
 from app.kpis.repository import (
     ClearedImages,
     DecisionCount,
     FinishedImages,
-    Period,
+    RestatedImage,
     SpentTime,
 )
+from app.kpis.schemas import Bucket
 from app.reviews.models import Verdict
 
 
@@ -30,15 +32,26 @@ class Evidence:
     finished: list[FinishedImages] = field(default_factory=list)
     decisions: list[DecisionCount] = field(default_factory=list)
     spent: list[SpentTime] = field(default_factory=list)
+    restated: list[RestatedImage] = field(default_factory=list)
     cleared: list[ClearedImages] = field(default_factory=list)
 
-    def by(self, attribute: str) -> "dict[Any, Evidence]":
-        """Its parts, by what their rows have for `line` or `bucket`."""
+    def by_line(self) -> "dict[str | None, Evidence]":
+        return self._by(lambda row: row.line)
+
+    def by_bucket(self, size: Bucket) -> "dict[date, Evidence]":
+        """Under the first day of each."""
+        return self._by(lambda row: first_day(row.day, size))
+
+    def _by(self, key: Callable[[Any], Any]) -> "dict[Any, Evidence]":
         parts: dict[Any, Evidence] = defaultdict(Evidence)
         for name, rows in vars(self).items():
             for row in rows:
-                getattr(parts[getattr(row, attribute)], name).append(row)
+                getattr(parts[key(row)], name).append(row)
         return dict(parts)
+
+    @classmethod
+    def join(cls, parts: "Sequence[Evidence]") -> "Evidence":
+        return cls(*([row for part in parts for row in vars(part)[x.name]] for x in fields(cls)))
 
     @property
     def finished_images(self) -> int:
@@ -55,7 +68,9 @@ class Evidence:
     def times(self, arm: Arm) -> list[Times]:
         """The images of one arm whose every step was timed."""
         return [
-            Times(row.reviewer_id, row.week, row.seconds) for row in self.finished if row.arm == arm
+            Times(row.reviewer_id, week_of(row.day), row.seconds)
+            for row in self.finished
+            if row.arm == arm
         ]
 
     def seconds(self, arm: Arm | None = None) -> Floats:
@@ -72,18 +87,17 @@ class Evidence:
         )
 
 
-def read(session: Session, period: Period) -> Evidence:
-    return Evidence(
-        repository.finished_images(session, period),
-        repository.decision_counts(session, period),
-        repository.spent_times(session, period),
-        repository.cleared_images(session, period),
-    )
+@lru_cache(maxsize=10_000)
+def first_day(day: date, size: Bucket) -> date:
+    """Of the bucket that the day lies in; weeks begin on Monday."""
+    if size == Bucket.MONTH:
+        return day.replace(day=1)
+    return week_of(day) if size == Bucket.WEEK else day
 
 
-def control(session: Session, period: Period) -> Control:
-    """The control arm's times alone."""
-    return Evidence(finished=repository.finished_images(session, period)).control
+def week_of(day: date) -> date:
+    """Its Monday."""
+    return day - timedelta(days=day.weekday())
 
 
 def acceptance(decisions: Iterable[DecisionCount]) -> Share | None:

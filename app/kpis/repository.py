@@ -1,8 +1,8 @@
 """The SQL behind the KPIs. Undone annotations, and decisions that came with them, do not count."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import TextClause, func, or_, select, text
 from sqlalchemy.orm import Session
 
+from app.annotations.models import Annotation
 from app.kpis.formulas import Floats
 from app.training.models import ModelState, ModelVersion
 
@@ -25,10 +26,15 @@ undone AS MATERIALIZED (
 FINISHED = """
 reopened AS MATERIALIZED (
     SELECT image_id FROM annotation WHERE id IN (SELECT id FROM undone) AND source <> 'auto'),
+touched AS MATERIALIZED (
+    SELECT DISTINCT image_id FROM annotation
+    WHERE project_id = :project_id AND created_at >= :start AND created_at < :end
+      AND finishes_image AND source = 'human'),
 first AS (
     SELECT DISTINCT ON (image_id) id, image_id, author_id, created_at, arm
     FROM annotation
-    WHERE project_id = :project_id AND created_at < :end AND finishes_image AND source = 'human'
+    WHERE image_id IN (SELECT image_id FROM touched)
+      AND project_id = :project_id AND created_at < :end AND finishes_image AND source = 'human'
       AND undoes_id IS NULL AND id NOT IN (SELECT id FROM undone)
       AND NOT (image_id IN (SELECT image_id FROM reopened) AND EXISTS (
         SELECT FROM annotation AS taken_back
@@ -64,15 +70,15 @@ LEFT JOIN image AS place
   ON place.id = {image_id} AND place.project_id = :project_id AND place.line IS NOT NULL
 """
 ON_LINE = "(CAST(:line AS text) IS NULL OR place.line = CAST(:line AS text))"
-BUCKET = "date_trunc(CAST(:bucket AS text), timezone(CAST(:time_zone AS text), {moment}))"
-WEEK = "date_trunc('week', timezone(CAST(:time_zone AS text), {moment}))"
-# Decided with a model's help alone: every label is known, and none of them from people.
+DAY = "CAST(timezone(CAST(:time_zone AS text), {moment}) AS date)"
+# Decided with a model's help alone: every label is known, and none of them from people. `:until`
+# is where the whole period ends of which the rows from `:start` to `:end` are asked for.
 CLEARED = """
 automatic AS (
     SELECT image_id, max(decided_at) AS at FROM pseudo_label
     WHERE project_id = :project_id AND state = 'auto_accepted'
-      AND decided_at >= :start AND decided_at < :end
-    GROUP BY image_id),
+      AND decided_at >= :start AND decided_at < :until
+    GROUP BY image_id HAVING max(decided_at) < :end),
 cleared AS (
     SELECT image_id, at FROM automatic
     WHERE NOT EXISTS (
@@ -94,13 +100,12 @@ pseudo_label.project_id = :project_id AND pseudo_label.state = 'pending' AND NOT
 
 @dataclass(frozen=True)
 class Period:
-    """A project's time from `start` to before `end` (both aware), in buckets of its own zone, of
-    one line or of all."""
+    """A project's time from `start` to before `end` (both aware), in days of its own zone, of one
+    line or of all."""
 
     project_id: UUID
     start: datetime
     end: datetime
-    bucket: str
     time_zone: str
     line: str | None = None
 
@@ -113,8 +118,7 @@ class FinishedImages:
     `arm` is empty when their steps were not all made in the same arm.
     """
 
-    bucket: datetime
-    week: datetime
+    day: date
     reviewer_id: UUID | None
     arm: str | None
     line: str | None
@@ -126,7 +130,7 @@ class FinishedImages:
 class DecisionCount:
     """So many decisions that are alike in every respect the KPIs know."""
 
-    bucket: datetime
+    day: date
     label_id: UUID
     arm: str | None
     was_shown: bool
@@ -141,7 +145,7 @@ class DecisionCount:
 class SpentTime:
     """All active time that people reported, whatever it was for, and that of audits."""
 
-    bucket: datetime
+    day: date
     line: str | None
     active_ms: int
     audit_ms: int
@@ -151,9 +155,19 @@ class SpentTime:
 class ClearedImages:
     """Images whose every label was decided with a model's help and without anybody's time."""
 
-    bucket: datetime
+    day: date
     line: str | None
     count: int
+
+
+@dataclass(frozen=True)
+class RestatedImage:
+    """An image that somebody stated something about after somebody had: it may hold two opinions.
+    Few do."""
+
+    day: date
+    line: str | None
+    image_id: UUID
 
 
 @dataclass(frozen=True)
@@ -177,19 +191,18 @@ def sql(*parts: str) -> TextClause:
 
 _FINISHED_IMAGES = sql(
     "WITH", UNDONE, ",", FINISHED,
-    "SELECT", BUCKET.format(moment="finished.created_at"), "AS bucket,",
-    WEEK.format(moment="finished.created_at"), "AS week,",
+    "SELECT", DAY.format(moment="finished.created_at"), "AS day,",
     """
     author_id, arm, place.line, count(*) AS images,
     array_agg(active_ms) FILTER (WHERE active_ms IS NOT NULL) AS milliseconds
     FROM finished
     """,
-    PLACE.format(image_id="finished.image_id"), "WHERE", ON_LINE,
-    "GROUP BY bucket, week, author_id, arm, place.line",
+    PLACE.format(image_id="finished.image_id"),
+    "GROUP BY day, author_id, arm, place.line",
 )  # fmt: skip
 _DECISION_COUNTS = sql(
     "WITH", UNDONE,
-    "SELECT", BUCKET.format(moment="decision.created_at"), "AS bucket,",
+    "SELECT", DAY.format(moment="decision.created_at"), "AS day,",
     """
     label_id, arm, was_shown, verdict, suggested_value, value, place.line, count(*)
     FROM decision
@@ -199,13 +212,12 @@ _DECISION_COUNTS = sql(
     WHERE decision.project_id = :project_id
       AND decision.created_at >= :start AND decision.created_at < :end
       AND annotation_id NOT IN (SELECT id FROM undone)
+    GROUP BY day, label_id, arm, was_shown, verdict, suggested_value, value, place.line
     """,
-    "AND", ON_LINE,
-    "GROUP BY bucket, label_id, arm, was_shown, verdict, suggested_value, value, place.line",
 )  # fmt: skip
 _SPENT_TIMES = sql(
     "WITH", UNDONE,
-    "SELECT", BUCKET.format(moment="annotation.created_at"), "AS bucket, place.line,",
+    "SELECT", DAY.format(moment="annotation.created_at"), "AS day, place.line,",
     """
     coalesce(sum(active_ms) FILTER (WHERE source = 'human'), 0),
     coalesce(sum(active_ms) FILTER (WHERE arm = 'audit'), 0)
@@ -216,37 +228,41 @@ _SPENT_TIMES = sql(
     WHERE annotation.project_id = :project_id AND active_ms IS NOT NULL
       AND annotation.created_at >= :start AND annotation.created_at < :end
       AND undoes_id IS NULL AND annotation.id NOT IN (SELECT id FROM undone)
+    GROUP BY day, place.line
     """,
-    "AND", ON_LINE,
-    "GROUP BY bucket, place.line",
 )  # fmt: skip
 _CLEARED_IMAGES = sql(
     "WITH", CLEARED,
-    "SELECT", BUCKET.format(moment="cleared.at"), "AS bucket, place.line, count(*) FROM cleared",
-    PLACE.format(image_id="cleared.image_id"), "WHERE", ON_LINE,
-    "GROUP BY bucket, place.line",
+    "SELECT", DAY.format(moment="cleared.at"), "AS day, place.line, count(*) FROM cleared",
+    PLACE.format(image_id="cleared.image_id"),
+    "GROUP BY day, place.line",
 )  # fmt: skip
-# Few images are stated about twice; only those can hold two opinions.
+# Of what was undone too: whether these images do hold two opinions is for `_OPINIONS` to say.
+_RESTATED_IMAGES = sql(
+    "SELECT DISTINCT", DAY.format(moment="again.created_at"), """AS day, place.line, again.image_id
+    FROM annotation AS again
+    """,
+    PLACE.format(image_id="again.image_id"),
+    """
+    WHERE again.project_id = :project_id AND again.source = 'human' AND again.undoes_id IS NULL
+      AND again.created_at >= :start AND again.created_at < :end
+      AND again.created_at > (
+        SELECT min(created_at) FROM annotation AS before
+        WHERE before.image_id = again.image_id AND before.source = 'human'
+          AND before.undoes_id IS NULL)
+    """,
+)  # fmt: skip
 _OPINIONS = sql(
     "WITH", UNDONE,
     """,
-    stated AS MATERIALIZED (
-        SELECT annotation.id, image_id, author_id, annotation.created_at FROM annotation
-    """,
-    PLACE.format(image_id="annotation.image_id"),
-    """
-        WHERE annotation.project_id = :project_id AND source = 'human'
-          AND annotation.created_at >= :start AND annotation.created_at < :end
-          AND undoes_id IS NULL AND annotation.id NOT IN (SELECT id FROM undone)
-    """,
-    "AND", ON_LINE,
-    """),
-    several AS (SELECT image_id FROM stated GROUP BY image_id HAVING count(*) > 1),
     newest AS (
         SELECT DISTINCT ON (image_id, label_id, author_id) image_id, label_id, value
-        FROM stated JOIN annotation_label ON annotation_label.annotation_id = stated.id
-        WHERE image_id IN (SELECT image_id FROM several) AND value <> 'unsure'
-        ORDER BY image_id, label_id, author_id, created_at DESC, id DESC)
+        FROM annotation JOIN annotation_label ON annotation_label.annotation_id = annotation.id
+        WHERE image_id = ANY(CAST(:image_ids AS uuid[])) AND source = 'human'
+          AND annotation.created_at >= :start AND annotation.created_at < :end
+          AND undoes_id IS NULL AND annotation.id NOT IN (SELECT id FROM undone)
+          AND value <> 'unsure'
+        ORDER BY image_id, label_id, author_id, annotation.created_at DESC, annotation.id DESC)
     SELECT array_agg(value) FROM newest GROUP BY image_id, label_id HAVING count(*) > 1
     """,
 )  # fmt: skip
@@ -282,12 +298,18 @@ SELECT line FROM found WHERE line IS NOT NULL LIMIT :most
 MOST_LINES = 200
 
 
+def first_statement(session: Session, project_id: UUID) -> datetime | None:
+    """When anything was stated first about a photo of the project."""
+    return session.scalar(
+        select(func.min(Annotation.created_at)).where(Annotation.project_id == project_id)
+    )
+
+
 def finished_images(session: Session, period: Period) -> list[FinishedImages]:
     rows = session.execute(_FINISHED_IMAGES, vars(period))
     return [
         FinishedImages(
-            bucket=row.bucket,
-            week=row.week,
+            day=row.day,
             reviewer_id=row.author_id,
             arm=row.arm,
             line=row.line,
@@ -312,12 +334,18 @@ def spent_times(session: Session, period: Period) -> list[SpentTime]:
 
 
 def cleared_images(session: Session, period: Period) -> list[ClearedImages]:
-    return [ClearedImages(*row) for row in session.execute(_CLEARED_IMAGES, vars(period))]
+    given = {**vars(period), "until": period.end}
+    return [ClearedImages(*row) for row in session.execute(_CLEARED_IMAGES, given)]
 
 
-def opinions(session: Session, period: Period) -> list[list[str]]:
-    """Per (image, label) that two people or more stated: the newest value of each."""
-    return list(session.scalars(_OPINIONS, vars(period)))
+def restated_images(session: Session, period: Period) -> list[RestatedImage]:
+    return [RestatedImage(*row) for row in session.execute(_RESTATED_IMAGES, vars(period))]
+
+
+def opinions(session: Session, period: Period, image_ids: Collection[UUID]) -> list[list[str]]:
+    """Per (image, label) that two people or more stated in the period: the newest value of each."""
+    given = {**vars(period), "image_ids": list(image_ids)}
+    return list(session.scalars(_OPINIONS, given)) if image_ids else []
 
 
 def queue_ages(session: Session, period: Period, pending: int) -> QueueAges:

@@ -11,6 +11,7 @@ from app.core.http.transactions import make_router
 from app.core.pagination import Page
 from app.identity.deps import CanRead
 from app.kpis import service
+from app.kpis.reading import Reading
 from app.kpis.rows import list_rows
 from app.kpis.schemas import KpiQuery, KpiRowOut, KpiRowQuery, KpisOut
 from app.kpis.table import rows_to_csv, to_csv
@@ -35,7 +36,7 @@ def read_kpis(
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> KpisOut | Response:
     """Each figure is defined in the explanation of the KPIs. Days are the project's own."""
-    kpis = service.compute(session, project, query)
+    kpis = service.compute(Reading(session, project, query))
     return _csv(project.slug, kpis) if CSV in accept else kpis
 
 
@@ -51,7 +52,7 @@ def read_kpis_table(
     principal: CanRead,
     query: Annotated[KpiQuery, Query()],
 ) -> Response:
-    return _csv(project.slug, service.compute(session, project, query))
+    return _csv(project.slug, service.compute(Reading(session, project, query)))
 
 
 @router.get(
@@ -68,7 +69,7 @@ def list_kpi_rows(
 ) -> Page[KpiRowOut]:
     """The newest first; of the queue, what has waited longest. What each row adds to the figure is
     its `contribution`. The queue's rows leave out photos of the control arm."""
-    found = list_rows(session, project, query, limit=query.limit)
+    found = list_rows(Reading(session, project, query), query, limit=query.limit)
     return Page(items=found.rows, next_cursor=found.next_cursor)
 
 
@@ -86,7 +87,7 @@ def read_kpi_rows_table(
     query: Annotated[KpiRowQuery, Query()],
 ) -> Response:
     """All of them, whatever `limit` says; after 50,000 the next ones are in the header `Link`."""
-    found = list_rows(session, project, query, limit=ROWS_IN_A_TABLE)
+    found = list_rows(Reading(session, project, query), query, limit=ROWS_IN_A_TABLE)
     answer = _table(f"{project.slug}-{query.figure}.csv", rows_to_csv(found.rows))
     if found.next_cursor:
         following = request.url.include_query_params(cursor=found.next_cursor)

@@ -1,8 +1,8 @@
 """The SQL of the rows behind each figure: the same conditions as in `repository`, row by row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +10,12 @@ from sqlalchemy import TextClause
 from sqlalchemy.orm import Session
 
 from app.annotations.models import Annotation
+from app.core.clock import now
 from app.core.pagination import Slice, decode_cursor, encode_cursor
-from app.kpis.repository import CLEARED, FINISHED, UNANSWERED, UNDONE, WEEK, Period, sql
+from app.kpis.repository import CLEARED, DAY, FINISHED, UNANSWERED, UNDONE, Period, sql
 from app.kpis.schemas import Figure
 
+MOMENT = timedelta(microseconds=1)
 _NO_DECISION = """
     CAST(NULL AS uuid) AS label_id, CAST(NULL AS text) AS suggested_value,
     CAST(NULL AS text) AS stated_value, CAST(NULL AS text) AS verdict
@@ -113,8 +115,6 @@ ORDER BY evidence.at, evidence.id LIMIT :limit
 
 @dataclass(frozen=True)
 class EvidenceRow:
-    """`week`: the local start of the week that it happened in, without zone."""
-
     kind: str
     id: UUID
     at: datetime
@@ -129,7 +129,7 @@ class EvidenceRow:
     line: str | None
     file_name: str | None
     reviewer: str | None
-    week: datetime
+    day: date
 
     @property
     def seconds(self) -> float | None:
@@ -145,7 +145,7 @@ def _query(figure: Figure) -> TextClause:
             CASE WHEN image.deleted_at IS NULL THEN image.file_name END AS file_name,
             user_account.display_name AS reviewer,
         """,
-        WEEK.format(moment="evidence.at"), "AS week",
+        DAY.format(moment="evidence.at"), "AS day",
         _PAGE, _OLDEST_FIRST if figure == Figure.QUEUE else _NEWEST_FIRST,
     )  # fmt: skip
 
@@ -167,9 +167,31 @@ def rows_behind(
     if cursor is not None:
         place = (Annotation.created_at.expression, Annotation.id.expression)
         last = decode_cursor(cursor, place)
-    given = {"label_id": label_id, "last_at": last[0], "last_id": last[1], "limit": limit + 1}
-    found = session.execute(_QUERIES[figure], {**vars(period), **given})
-    rows = [EvidenceRow(*row) for row in found]
-    if len(rows) <= limit:
-        return Slice(rows, None)
-    return Slice(rows[:limit], encode_cursor([rows[limit - 1].at, rows[limit - 1].id]))
+    given = {**vars(period), "until": period.end, "label_id": label_id}
+    given |= {"last_at": last[0], "last_id": last[1]}
+    rows: list[EvidenceRow] = []
+    for start, end in _parts(figure, period, last[0]):
+        wanted = {"start": start, "end": end, "limit": limit + 1 - len(rows)}
+        rows += [EvidenceRow(*row) for row in session.execute(_QUERIES[figure], given | wanted)]
+        if len(rows) > limit:
+            return Slice(rows[:limit], encode_cursor([rows[limit - 1].at, rows[limit - 1].id]))
+    return Slice(rows, None)
+
+
+def _parts(
+    figure: Figure, period: Period, last_at: datetime | None
+) -> Iterator[tuple[datetime, datetime]]:
+    """Of a period, from its end back and ever longer: the newest rows are mostly all that is asked
+    for. What waits is read from an index, in one piece."""
+    if figure == Figure.QUEUE:
+        yield period.start, period.end
+        return
+    end = period.end if last_at is None else min(period.end, last_at + MOMENT)
+    # Nothing happens later than now: of a long future there is only one part.
+    newest, length = min(end, now()), timedelta(days=1)
+    while end > period.start:
+        is_last = newest - period.start <= length
+        start = period.start if is_last else newest - length
+        yield start, end
+        newest = end = start
+        length *= 4

@@ -4,21 +4,17 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from app.annotations import service as annotations
 from app.annotations.models import LabelValue
 from app.core.clock import now
 from app.core.errors import Invalid
 from app.core.pagination import Slice
 from app.images.models import Arm
-from app.kpis import evidence as evidences
+from app.kpis.evidence import week_of
 from app.kpis.formulas import EVERYBODY, Control
-from app.kpis.repository import Period
+from app.kpis.reading import Reading
 from app.kpis.row_queries import EvidenceRow, rows_behind
 from app.kpis.schemas import Figure, KpiRowOut, KpiRowQuery, RowKind
-from app.kpis.service import period_of
-from app.projects.models import Project
 from app.reviews.models import Verdict
 
 ABOUT_LABELS = frozenset(
@@ -33,21 +29,18 @@ ABOUT_LABELS = frozenset(
 Contribution = Callable[[EvidenceRow], float | None]
 
 
-def list_rows(
-    session: Session, project: Project, query: KpiRowQuery, *, limit: int
-) -> Slice[KpiRowOut]:
+def list_rows(reading: Reading, query: KpiRowQuery, *, limit: int) -> Slice[KpiRowOut]:
     """One page. Raises `Invalid` for a label that does not exist, or where labels do not matter."""
-    period = period_of(project, query)
-    keys = annotations.label_keys(session, project.id)
+    keys = annotations.label_keys(reading.session, reading.project.id)
     found = rows_behind(
-        session,
-        period,
+        reading.session,
+        reading.period,
         query.figure,
         label_id=_label_id(query, keys),
         cursor=query.cursor,
         limit=limit,
     )
-    contribution = _contribution(session, period, query.figure)
+    contribution = _contribution(reading, query.figure)
     rows = [_describe(row, keys, contribution(row)) for row in found.rows]
     return Slice(rows, found.next_cursor)
 
@@ -63,9 +56,9 @@ def _label_id(query: KpiRowQuery, keys: dict[UUID, str]) -> UUID | None:
     raise Invalid(f"unknown label: {query.label}")
 
 
-def _contribution(session: Session, period: Period, figure: Figure) -> Contribution:
+def _contribution(reading: Reading, figure: Figure) -> Contribution:
     if figure == Figure.TIME_SAVED:
-        return _seconds_saved(evidences.control(session, period))
+        return _seconds_saved(reading.evidence.control)
     if figure == Figure.QUEUE:
         return _seconds_waited(now())
     return _CONTRIBUTIONS[figure]
@@ -83,7 +76,7 @@ def _seconds_saved(control: Control) -> Contribution:
             return -(row.seconds or 0.0)
         if row.arm == Arm.CONTROL or row.seconds is None:
             return 0.0
-        return control.mean(control.reference(row.author_id, row.week)) - row.seconds
+        return control.mean(control.reference(row.author_id, week_of(row.day))) - row.seconds
 
     return saved
 

@@ -2,26 +2,23 @@
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from app.core.clock import now
-from app.core.errors import Invalid
 from app.images.models import Arm
-from app.kpis import evidence as evidences
 from app.kpis import formulas, repository
 from app.kpis.evidence import Evidence, acceptance, suggestion_counts
 from app.kpis.formulas import Control, Estimate, TimeSaved
+from app.kpis.reading import Reading
 from app.kpis.repository import DecisionCount, ModelFigures, Period
 from app.kpis.schemas import (
     AgreementOut,
     BucketOut,
     DetectionGainOut,
     GainOut,
-    KpiQuery,
     KpisOut,
     LabelGainOut,
     LabelQualityOut,
@@ -34,16 +31,13 @@ from app.projects import service as projects
 from app.projects.models import Counter, Label, Project
 from app.reviews.models import Verdict
 
-DEFAULT_DAYS = 30
-# A day more, thirty days less, or the same moment in another zone: all must remain a date.
-YEARS = range(2, 9999)
 BLIND_ARMS = (Arm.CONTROL, Arm.AUDIT)
 
 
-def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
+def compute(reading: Reading) -> KpisOut:
     """Every KPI of a project in the period asked for."""
-    period = period_of(project, query)
-    found = evidences.read(session, period)
+    session, project, query = reading.session, reading.project, reading.query
+    period, found = reading.period, reading.evidence
     control = found.control
     labels = projects.list_labels(session, project.id, include_archived=True)
     pace = formulas.throughput(found.seconds())
@@ -63,11 +57,12 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
         active_hours=found.active_hours,
         labels=_qualities(labels, found.decisions),
         detection_gain=_detection_gain(session, project, labels),
-        agreement=_agreement(session, period),
+        agreement=_agreement(session, period, found),
         queue=_queue(session, period),
         lines=_lines(found, project),
         series=[
-            _bucket(start, part, control) for start, part in sorted(found.by("bucket").items())
+            _bucket(start, part, control)
+            for start, part in sorted(found.by_bucket(query.bucket).items())
         ],
     )
 
@@ -75,28 +70,6 @@ def compute(session: Session, project: Project, query: KpiQuery) -> KpisOut:
 def list_lines(session: Session, project: Project) -> list[str]:
     """The lines that photos of a project name."""
     return repository.lines(session, project.id)
-
-
-def period_of(project: Project, query: KpiQuery) -> Period:
-    """The moments that the query's days mean in the project's time zone."""
-    if any(day is not None and day.year not in YEARS for day in (query.start, query.end)):
-        raise Invalid(f"`from` and `to` must lie in the years {YEARS[0]} to {YEARS[-1]}.")
-    zone = ZoneInfo(project.time_zone)
-    end = query.end if query.end is not None else now().astimezone(zone).date()
-    until = _moment(end, zone, days=1)
-    start = query.start
-    if start is None:
-        start = (until - timedelta(days=DEFAULT_DAYS)).astimezone(zone)
-    since = _moment(start, zone)
-    if since >= until:
-        raise Invalid("`from` must be before `to`.")
-    return Period(project.id, since, until, query.bucket, project.time_zone, query.line)
-
-
-def _moment(day: date | datetime, zone: ZoneInfo, *, days: int = 0) -> datetime:
-    if isinstance(day, datetime):
-        return day if day.tzinfo else day.replace(tzinfo=zone)
-    return datetime.combine(day + timedelta(days=days), time(), zone)
 
 
 def _qualities(
@@ -191,9 +164,10 @@ def _estimate(model: ModelFigures | None, *path: str) -> Estimate | None:
     return Estimate(float(found["value"]), (bounds[0], bounds[1]) if len(bounds) == 2 else None)
 
 
-def _agreement(session: Session, period: Period) -> AgreementOut | None:
-    found = formulas.agreement(repository.opinions(session, period))
-    return AgreementOut(alpha=found[0], pairs=found[1]) if found else None
+def _agreement(session: Session, period: Period, found: Evidence) -> AgreementOut | None:
+    images = {row.image_id for row in found.restated}
+    known = formulas.agreement(repository.opinions(session, period, images))
+    return AgreementOut(alpha=known[0], pairs=known[1]) if known else None
 
 
 def _queue(session: Session, period: Period) -> QueueOut:
@@ -212,7 +186,7 @@ def _queue(session: Session, period: Period) -> QueueOut:
 
 
 def _lines(found: Evidence, project: Project) -> list[LineOut]:
-    parts = found.by("line")
+    parts = found.by_line()
     named = sorted(line for line in parts if line is not None)
     if not named:
         return []
@@ -231,12 +205,7 @@ def _line(line: str | None, part: Evidence, project: Project) -> LineOut:
     )
 
 
-def _series(found: Evidence, control: Control) -> list[BucketOut]:
-    parts = found.by("bucket")
-    return [_bucket(start, parts[start], control) for start in sorted(parts)]
-
-
-def _bucket(start: datetime, part: Evidence, control: Control) -> BucketOut:
+def _bucket(start: date, part: Evidence, control: Control) -> BucketOut:
     verdicts = Tally[str]()
     for row in part.decisions:
         verdicts[row.verdict] += row.count
@@ -244,7 +213,7 @@ def _bucket(start: datetime, part: Evidence, control: Control) -> BucketOut:
     saved = part.time_saved(control)
     without, assisted = part.seconds(Arm.CONTROL), part.seconds(Arm.ASSISTED)
     return BucketOut(
-        start=start.date(),
+        start=start,
         finished_images=part.finished_images,
         accepted=verdicts[Verdict.ACCEPT],
         rejected=verdicts[Verdict.REJECT],

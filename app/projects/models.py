@@ -1,11 +1,12 @@
-"""Tables of projects, labels and the counters that spare big tables a COUNT(*)."""
+"""Tables of projects, labels, and of what is counted once: counters, and days that are over."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, Numeric, UniqueConstraint
+from sqlalchemy import ARRAY, ForeignKey, LargeBinary, Numeric, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -69,3 +70,17 @@ class ProjectCounter(Base):
     project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[int] = mapped_column(default=0)
+
+
+class ProjectDay(Base):
+    """What the KPIs count of a day that is over, in one time zone, with these labels active."""
+
+    __tablename__ = "project_day"
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"), primary_key=True)
+    time_zone: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime]
+    counted_at: Mapped[datetime]
+    active_labels: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSONB)

@@ -14,6 +14,7 @@ from app.core.http.deps import SessionDep
 from app.identity.deps import CanRead
 from app.kpis import rows
 from app.kpis import service as kpis
+from app.kpis.reading import Reading
 from app.kpis.schemas import (
     Bucket,
     BucketOut,
@@ -50,7 +51,7 @@ def kpi_page(
     principal: CanRead,
     query: Annotated[PageQuery, Query()],
 ) -> HTMLResponse:
-    found = kpis.compute(session, project, query)
+    found = kpis.compute(Reading(session, project, query))
     labels = projects.list_labels(session, project.id, include_archived=True)
     return render(
         request,
@@ -77,12 +78,13 @@ def rows_page(
     query: Annotated[KpiRowQuery, Query()],
 ) -> HTMLResponse:
     """With `HX-Request` and a cursor only the further rows are sent."""
-    found = rows.list_rows(session, project, query, limit=ROWS_PER_PAGE)
+    reading = Reading(session, project, query)
+    found = rows.list_rows(reading, query, limit=ROWS_PER_PAGE)
     is_further = query.cursor is not None and "hx-request" in request.headers
     labels = projects.list_labels(session, project.id, include_archived=True)
     whole: dict[str, Any] = {}
     if not is_further:
-        computed = kpis.compute(session, project, query)
+        computed = kpis.compute(reading)
         whole = {"value": value_of(computed, query), "kpis": computed, **_days(computed)}
     return render(
         request,

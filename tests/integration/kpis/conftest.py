@@ -10,6 +10,7 @@ from app.annotations import service as annotations
 from app.annotations.models import Annotation, LabelValue
 from app.images.models import Arm, Image
 from app.kpis import service
+from app.kpis.reading import Reading
 from app.kpis.schemas import KpiQuery, KpisOut
 from app.reviews.service import Held
 from tests.factories import make_images
@@ -78,7 +79,7 @@ class Office:
         self.session.flush()
 
     def kpis(self, **query: str) -> KpisOut:
-        return service.compute(self.session, self.project, KpiQuery.model_validate(query))
+        return service.compute(Reading(self.session, self.project, KpiQuery.model_validate(query)))
 
 
 @pytest.fixture

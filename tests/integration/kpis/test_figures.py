@@ -21,7 +21,7 @@ from tests.integration.kpis.conftest import CONTROL
 
 def whole_time(project):
     start = now() - timedelta(days=1)
-    return Period(project.id, start, start + timedelta(days=2), "day", project.time_zone)
+    return Period(project.id, start, start + timedelta(days=2), project.time_zone)
 
 
 def label_of(kpis, key="scratch"):

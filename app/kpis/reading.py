@@ -1,0 +1,59 @@
+"""What is asked about a project: in which period, and the evidence of it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from app.core.clock import now
+from app.core.errors import Invalid
+from app.kpis import days
+from app.kpis.evidence import Evidence
+from app.kpis.repository import Period
+from app.kpis.schemas import KpiQuery
+from app.projects.models import Project
+
+DEFAULT_DAYS = 30
+# A day more, thirty days less, or the same moment in another zone: all must remain a date.
+YEARS = range(2, 9999)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Figures, and the rows behind them, share the evidence: it is read once, when it is needed."""
+
+    session: Session
+    project: Project
+    query: KpiQuery
+
+    @cached_property
+    def period(self) -> Period:
+        return period_of(self.project, self.query)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        return days.read(self.session, self.period)
+
+
+def period_of(project: Project, query: KpiQuery) -> Period:
+    """The moments that the query's days mean in the project's time zone."""
+    if any(day is not None and day.year not in YEARS for day in (query.start, query.end)):
+        raise Invalid(f"`from` and `to` must lie in the years {YEARS[0]} to {YEARS[-1]}.")
+    zone = ZoneInfo(project.time_zone)
+    end = query.end if query.end is not None else now().astimezone(zone).date()
+    until = _moment(end, zone, days=1)
+    start = query.start
+    if start is None:
+        start = (until - timedelta(days=DEFAULT_DAYS)).astimezone(zone)
+    since = _moment(start, zone)
+    if since >= until:
+        raise Invalid("`from` must be before `to`.")
+    return Period(project.id, since, until, project.time_zone, query.line)
+
+
+def _moment(day: date | datetime, zone: ZoneInfo, *, days: int = 0) -> datetime:
+    if isinstance(day, datetime):
+        return day if day.tzinfo else day.replace(tzinfo=zone)
+    return datetime.combine(day + timedelta(days=days), time(), zone)

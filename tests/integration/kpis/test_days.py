@@ -1,0 +1,221 @@
+"""Days that are over are counted once, and the figures are those of counting anew."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, delete, func, select, text
+from sqlalchemy.orm import Session
+
+from app.annotations import service as annotations
+from app.catalog import purging, removal
+from app.core.clock import now
+from app.core.config import Settings
+from app.core.storage import make_store
+from app.images.models import Arm
+from app.kpis import days, repository, service
+from app.kpis.reading import Reading, period_of
+from app.kpis.schemas import KpiQuery
+from app.projects import days as kept_days
+from app.projects.models import ProjectDay
+from tests.factories import make_user
+from tests.integration.kpis.conftest import CONTROL, Office
+
+
+@pytest.fixture
+def office(make_office: Callable[..., Office]) -> Office:
+    """Where it is noon now, so that yesterday is closed and today is not over."""
+    behind_noon = now().hour - 12
+    return make_office(time_zone=f"Etc/GMT{behind_noon:+d}")
+
+
+@pytest.fixture
+def past(office: Office) -> Office:
+    """Two weeks of work: control, assisted and mixed images, steps, undos, two opinions."""
+    colleague = make_user(office.session)
+    for day in range(14):
+        for n in range(3):
+            office.review(office.photo(CONTROL, scratch=0.9), seconds=8 + n, present=["scratch"])
+            office.review(office.photo(scratch=0.9, dent=0.8), seconds=3 + n)
+        _step(office, colleague if day % 2 else office.desk.reviewer)
+        _take_back(office)
+        if day % 3:
+            a_day_passes(office)
+    return office
+
+
+def _step(office: Office, author: Any) -> None:
+    image = office.photo()
+    office.state(image, "scratch", complete=False, arm=Arm.ASSISTED, active_ms=1500)
+    office.state(image, "dent", author=author, arm=Arm.ASSISTED, active_ms=2500)
+
+
+def _take_back(office: Office) -> None:
+    image = office.photo()
+    statement = office.state(image, active_ms=1000)
+    annotations.undo(office.session, statement.id, actor_id=office.desk.reviewer.id)
+
+
+def a_day_passes(office: Office, n: int = 1) -> None:
+    """All that was stated, decided and counted so far, was so a day earlier."""
+    session = office.session
+    session.flush()
+    session.execute(text("SET LOCAL session_replication_role = replica"))
+    for table in ("annotation", "decision"):
+        moved = f"UPDATE {table} SET created_at = created_at - make_interval(days => :n)"
+        session.execute(text(moved), {"n": n})
+    session.execute(text("SET LOCAL session_replication_role = origin"))
+    session.execute(delete(ProjectDay))
+    session.expire_all()
+
+
+def kept(office: Office) -> int:
+    return office.session.scalar(select(func.count()).select_from(ProjectDay)) or 0
+
+
+def figures(office: Office, **query: str) -> dict[str, Any]:
+    """Apart from the age of what waits, which grows while one looks."""
+    return office.kpis(**query).model_dump(exclude={"queue": {"oldest_seconds", "median_seconds"}})
+
+
+def counted_anew(office: Office) -> dict[str, Any]:
+    office.session.execute(delete(ProjectDay))
+    return figures(office)
+
+
+def as_rows(found: Any) -> set[Any]:
+    """Each row of evidence with its times in order: the database groups in whatever order."""
+    return {
+        (name, *(tuple(sorted(v)) if hasattr(v, "shape") else v for v in vars(row).values()))
+        for name, rows in vars(found).items()
+        for row in rows
+    }
+
+
+def test_kept_days_are_those_of_counting_all_at_once(past):
+    period = period_of(past.project, KpiQuery())
+    anew = days.Evidence(
+        repository.finished_images(past.session, period),
+        repository.decision_counts(past.session, period),
+        repository.spent_times(past.session, period),
+        repository.restated_images(past.session, period),
+    )
+    counting = days.read(past.session, period)
+    assert kept(past) == 9  # as many as passed; today is never kept
+    reading = days.read(past.session, period)
+    assert as_rows(counting) == as_rows(reading) == as_rows(anew)
+    assert len({row.day for row in reading.finished}) == 9
+    assert reading.restated
+
+
+@pytest.mark.parametrize("bucket", ["day", "week", "month"])
+def test_figures_stay_the_same_when_days_are_read_instead_of_counted(past, bucket):
+    first = figures(past, bucket=bucket)
+    assert kept(past)
+    assert figures(past, bucket=bucket) == first
+    assert first["finished_images"] == 14 * 7
+    assert first["agreement"]["pairs"] == 7
+
+
+def test_a_period_within_days_counts_their_parts(past):
+    figures(past)
+    whole = period_of(past.project, KpiQuery())
+    middle = whole.end - timedelta(days=4, hours=10)
+    halves = (replace(whole, end=middle), replace(whole, start=middle))
+    found = [days.read(past.session, half).finished_images for half in halves]
+    assert sum(found) == days.read(past.session, whole).finished_images
+    assert all(found)
+
+
+def test_an_undo_reaches_back_into_kept_days(office):
+    image, other = office.photo(), office.photo()
+    first = office.state(image, "scratch", complete=False, active_ms=1000)
+    a_day_passes(office)
+    office.state(image, "dent", "rust", complete=False, active_ms=1000)
+    office.state(other, active_ms=1000)
+    a_day_passes(office, 2)
+    assert office.kpis().finished_images == 2
+    assert kept(office) == 3
+    annotations.undo(office.session, first.id, actor_id=office.desk.reviewer.id)
+    after = figures(office)
+    assert after["finished_images"] == 1
+    assert after == figures(office) == counted_anew(office)
+
+
+def test_an_undo_leaves_days_before_it_alone(office):
+    office.state(office.photo(), active_ms=1000)
+    a_day_passes(office)
+    undone = office.state(office.photo(), active_ms=1000)
+    a_day_passes(office)
+    office.kpis()
+    before = _counted_at(office)
+    annotations.undo(office.session, undone.id, actor_id=office.desk.reviewer.id)
+    assert office.kpis().finished_images == 1
+    after = _counted_at(office)
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
+
+
+def _counted_at(office: Office) -> list[datetime]:
+    office.session.flush()
+    return list(office.session.scalars(select(ProjectDay.counted_at).order_by(ProjectDay.day)))
+
+
+def test_a_label_put_away_has_its_days_counted_anew(office):
+    """What an undo left open in an image is closed when nobody asks for that label any more."""
+    image = office.photo()
+    first = office.state(image, "scratch", complete=False, active_ms=1000)
+    office.state(image, "dent", "rust", complete=False, active_ms=1000)
+    annotations.undo(office.session, first.id, actor_id=office.desk.reviewer.id)
+    a_day_passes(office)
+    assert office.kpis().finished_images == 0
+    label = office.desk.labels["scratch"]
+    removal.archive_label(office.session, label, is_archived=True, actor_id=None)
+    assert office.kpis().finished_images == 1
+    removal.archive_label(office.session, label, is_archived=False, actor_id=None)
+    assert office.kpis().finished_images == 0
+
+
+def test_another_time_zone_has_other_days(past):
+    figures(past)
+    here = past.project.time_zone
+    past.project.time_zone = "Asia/Kathmandu"
+    elsewhere = figures(past)
+    assert figures(past) == elsewhere == counted_anew(past)
+    past.project.time_zone = here
+    assert figures(past)["time_zone"] == here
+    assert figures(past) == counted_anew(past)
+
+
+def test_what_is_purged_leaves_the_figures(past, settings: Settings):
+    assert figures(past)["finished_images"]
+    past.session.commit()
+    which = purging.of_project(past.project.id)
+    while purging.purge_photos(past.session, make_store(settings), which).photos:
+        assert kept(past) == 0
+    assert figures(past)["finished_images"] == 0
+
+
+def test_nothing_is_kept_while_statements_are_purged(past, engine: Engine):
+    past.session.commit()
+    with Session(engine) as purge:
+        kept_days.forget(purge, [past.project.id])
+        assert figures(past)["finished_images"]
+        assert kept(past) == 0
+    figures(past)
+    assert kept(past) == 9
+
+
+def test_a_day_is_kept_an_hour_after_it_ended(office: Office, monkeypatch):
+    office.state(office.photo(), active_ms=1000)
+    zone_day = period_of(office.project, KpiQuery()).end
+    for minutes, is_kept in ((59, 0), (61, 1)):
+        monkeypatch.setattr(days, "now", _at(zone_day + timedelta(minutes=minutes)))
+        later = KpiQuery.model_validate({"to": (now() + timedelta(days=2)).date().isoformat()})
+        service.compute(Reading(office.session, office.project, later))
+        assert kept(office) == is_kept
+
+
+def _at(moment: datetime) -> Callable[[], datetime]:
+    return lambda: moment
