@@ -90,6 +90,18 @@ cleared AS (
         SELECT FROM image_label
         WHERE image_label.image_id = automatic.image_id AND image_label.source = 'human'))
 """
+# The newest statement of each person about each label of these images.
+OPINION = """
+opinion AS (
+    SELECT DISTINCT ON (image_id, label_id, author_id)
+        annotation.id AS annotation_id, image_id, label_id, author_id, created_at, arm, value
+    FROM annotation JOIN annotation_label ON annotation_label.annotation_id = annotation.id
+    WHERE image_id = ANY(CAST(:image_ids AS uuid[])) AND source = 'human'
+      AND created_at >= :start AND created_at < :end
+      AND undoes_id IS NULL AND annotation.id NOT IN (SELECT id FROM undone)
+      AND value <> 'unsure'
+    ORDER BY image_id, label_id, author_id, created_at DESC, annotation.id DESC)
+"""
 UNANSWERED = """
 pseudo_label.project_id = :project_id AND pseudo_label.state = 'pending' AND NOT EXISTS (
     SELECT FROM image_label
@@ -253,18 +265,8 @@ _RESTATED_IMAGES = sql(
     """,
 )  # fmt: skip
 _OPINIONS = sql(
-    "WITH", UNDONE,
-    """,
-    newest AS (
-        SELECT DISTINCT ON (image_id, label_id, author_id) image_id, label_id, value
-        FROM annotation JOIN annotation_label ON annotation_label.annotation_id = annotation.id
-        WHERE image_id = ANY(CAST(:image_ids AS uuid[])) AND source = 'human'
-          AND annotation.created_at >= :start AND annotation.created_at < :end
-          AND undoes_id IS NULL AND annotation.id NOT IN (SELECT id FROM undone)
-          AND value <> 'unsure'
-        ORDER BY image_id, label_id, author_id, annotation.created_at DESC, annotation.id DESC)
-    SELECT array_agg(value) FROM newest GROUP BY image_id, label_id HAVING count(*) > 1
-    """,
+    "WITH", UNDONE, ",", OPINION,
+    "SELECT array_agg(value) FROM opinion GROUP BY image_id, label_id HAVING count(*) > 1",
 )  # fmt: skip
 _OLDEST_WAITING = sql(
     "SELECT created_at FROM pseudo_label WHERE", UNANSWERED, "ORDER BY created_at LIMIT 1"

@@ -1,8 +1,9 @@
 """The SQL of the rows behind each figure: the same conditions as in `repository`, row by row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.annotations.models import Annotation
 from app.core.clock import now
 from app.core.pagination import Slice, decode_cursor, encode_cursor
-from app.kpis.repository import CLEARED, DAY, FINISHED, UNANSWERED, UNDONE, Period, sql
+from app.kpis.repository import CLEARED, DAY, FINISHED, OPINION, UNANSWERED, UNDONE, Period, sql
 from app.kpis.schemas import Figure
 
 MOMENT = timedelta(microseconds=1)
@@ -71,6 +72,20 @@ _OF_QUEUE = (
     """,
     UNANSWERED,
 )
+# A statement about several labels is as many rows. `agreeing`: of the others, the share who say so.
+_OF_OPINIONS = (
+    """
+    SELECT 'opinion' AS kind, CAST(md5(annotation_id || '/' || label_id) AS uuid) AS id,
+        created_at AS at, image_id, author_id, arm, CAST(NULL AS bigint) AS active_ms, label_id,
+        CAST(NULL AS text) AS suggested_value, value AS stated_value,
+        CAST(NULL AS text) AS verdict, (alike - 1.0) / (people - 1) AS agreeing
+    FROM (
+        SELECT *, count(*) OVER (PARTITION BY image_id, label_id) AS people,
+            count(*) OVER (PARTITION BY image_id, label_id, value) AS alike
+        FROM opinion) AS counted
+    WHERE people > 1
+    """,
+)
 _SOURCES: dict[Figure, Sequence[str]] = {
     Figure.TIME_SAVED: (
         *_OF_IMAGES, "WHERE active_ms IS NOT NULL AND arm IN ('control', 'assisted')",
@@ -88,11 +103,13 @@ _SOURCES: dict[Figure, Sequence[str]] = {
         *_OF_DECISIONS, _BLIND, "AND suggested_value = 'absent' AND value IN ('present', 'absent')"
     ),
     Figure.QUEUE: _OF_QUEUE,
+    Figure.AGREEMENT: _OF_OPINIONS,
 }  # fmt: skip
 _NEEDED = {
     Figure.TIME_SAVED: (FINISHED, CLEARED),
     Figure.FINISHED_IMAGES: (FINISHED,),
     Figure.IMAGES_PER_HOUR: (FINISHED,),
+    Figure.AGREEMENT: (OPINION,),
 }
 _PAGE = """
 FROM evidence
@@ -126,6 +143,7 @@ class EvidenceRow:
     suggested_value: str | None
     stated_value: str | None
     verdict: str | None
+    agreeing: Decimal | None
     line: str | None
     file_name: str | None
     reviewer: str | None
@@ -140,8 +158,9 @@ def _query(figure: Figure) -> TextClause:
     tables = (UNDONE, *_NEEDED.get(figure, ()))
     return sql(
         "WITH", ",".join(tables), ", evidence AS (", *_SOURCES[figure], ")",
+        "SELECT evidence.*,", "" if figure == Figure.AGREEMENT else "NULL AS agreeing,",
         """
-        SELECT evidence.*, image.line,
+            image.line,
             CASE WHEN image.deleted_at IS NULL THEN image.file_name END AS file_name,
             user_account.display_name AS reviewer,
         """,
@@ -159,16 +178,17 @@ def rows_behind(
     figure: Figure,
     *,
     label_id: UUID | None = None,
+    image_ids: Collection[UUID] = (),
     cursor: str | None = None,
     limit: int,
 ) -> Slice[EvidenceRow]:
-    """The newest first; of the queue, what has waited longest."""
+    """The newest first; of the queue, what has waited longest. `image_ids`: of opinions, whose."""
     last: list[Any] = [None, None]
     if cursor is not None:
         place = (Annotation.created_at.expression, Annotation.id.expression)
         last = decode_cursor(cursor, place)
     given = {**vars(period), "until": period.end, "label_id": label_id}
-    given |= {"last_at": last[0], "last_id": last[1]}
+    given |= {"image_ids": list(image_ids), "last_at": last[0], "last_id": last[1]}
     rows: list[EvidenceRow] = []
     for start, end in _parts(figure, period, last[0]):
         wanted = {"start": start, "end": end, "limit": limit + 1 - len(rows)}
@@ -182,8 +202,8 @@ def _parts(
     figure: Figure, period: Period, last_at: datetime | None
 ) -> Iterator[tuple[datetime, datetime]]:
     """Of a period, from its end back and ever longer: the newest rows are mostly all that is asked
-    for. What waits is read from an index, in one piece."""
-    if figure == Figure.QUEUE:
+    for. What waits is read from an index, and opinions meet across parts: both in one piece."""
+    if figure in (Figure.QUEUE, Figure.AGREEMENT):
         yield period.start, period.end
         return
     end = period.end if last_at is None else min(period.end, last_at + MOMENT)

@@ -24,6 +24,7 @@ ABOUT_LABELS = frozenset(
         Figure.RECALL,
         Figure.ABSENT_PRECISION,
         Figure.QUEUE,
+        Figure.AGREEMENT,
     }
 )
 Contribution = Callable[[EvidenceRow], float | None]
@@ -32,11 +33,13 @@ Contribution = Callable[[EvidenceRow], float | None]
 def list_rows(reading: Reading, query: KpiRowQuery, *, limit: int) -> Slice[KpiRowOut]:
     """One page. Raises `Invalid` for a label that does not exist, or where labels do not matter."""
     keys = annotations.label_keys(reading.session, reading.project.id)
+    is_of_opinions = query.figure == Figure.AGREEMENT
     found = rows_behind(
         reading.session,
         reading.period,
         query.figure,
         label_id=_label_id(query, keys),
+        image_ids={x.image_id for x in reading.evidence.restated} if is_of_opinions else (),
         cursor=query.cursor,
         limit=limit,
     )
@@ -97,6 +100,7 @@ _CONTRIBUTIONS: dict[Figure, Contribution] = {
     Figure.PRECISION: _is_right,
     Figure.RECALL: lambda row: float(row.suggested_value == LabelValue.PRESENT),
     Figure.ABSENT_PRECISION: _is_right,
+    Figure.AGREEMENT: lambda row: None if row.agreeing is None else float(row.agreeing),
 }
 
 

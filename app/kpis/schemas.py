@@ -39,6 +39,7 @@ class Figure(StrEnum):
     RECALL = "recall"
     ABSENT_PRECISION = "absent_precision"
     QUEUE = "queue"
+    AGREEMENT = "agreement"
 
 
 class RowKind(StrEnum):
@@ -50,6 +51,7 @@ class RowKind(StrEnum):
     STATEMENT = "statement"
     DECISION = "decision"
     SUGGESTION = "suggestion"
+    OPINION = "opinion"
 
 
 class KpiQuery(BaseModel):

@@ -130,6 +130,7 @@ def value_of(found: KpisOut, query: KpiRowQuery) -> float | None:
         Figure.IMAGES_PER_HOUR: found.images_per_hour,
         Figure.ACTIVE_TIME: found.active_hours,
         Figure.QUEUE: found.queue.pending_pseudo_labels,
+        Figure.AGREEMENT: found.agreement.alpha if found.agreement else None,
     }
     if query.figure in values:
         return values[query.figure] if query.label is None else None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from uuid import UUID
 
 import pytest
@@ -12,10 +13,11 @@ from app.core.clock import now
 from app.images.models import Arm, Image
 from app.kpis.schemas import Figure
 from app.projects import service as projects
-from app.projects.models import Counter
+from app.projects.models import Counter as ProjectCounter
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.reviews import service as reviews
 from app.reviews.models import Verdict
+from tests.factories import make_user
 from tests.integration.kpis.conftest import CONTROL
 
 
@@ -69,7 +71,9 @@ def _clear(office):
         .where(PseudoLabel.image_id.in_([cleared.id, audited.id]))
         .values(state=PseudoLabelState.AUTO_ACCEPTED, decided_at=now())
     )
-    projects.adjust_counter(office.session, office.project.id, Counter.PENDING_PSEUDO_LABELS, -2)
+    projects.adjust_counter(
+        office.session, office.project.id, ProjectCounter.PENDING_PSEUDO_LABELS, -2
+    )
     for image in (cleared, audited):
         office.state(image, "scratch", source=Source.AUTO)
     office.state(audited, "scratch", arm=Arm.AUDIT, active_ms=7000)
@@ -156,6 +160,27 @@ def test_the_other_figures_are_made_of_theirs(reader):
     seconds = reader.contributions("images_per_hour")
     assert len(seconds) * 3600 / sum(seconds) == pytest.approx(kpis["images_per_hour"])
     assert sum(reader.contributions("active_time")) == pytest.approx(kpis["active_hours"] * 3600)
+
+
+def test_the_agreement_is_that_of_its_rows_with_chance_taken_off(reader, busy):
+    """Krippendorff's alpha, from what the rows say: 1 - observed / expected disagreement."""
+    colleagues = [make_user(busy.session) for _ in range(2)]
+    for present in (["scratch"], ["dent"], []):
+        image = busy.photo()
+        for author, seen in zip([None, *colleagues], (present, present, ["scratch"]), strict=True):
+            busy.state(image, *seen, author=author)
+    busy.session.commit()
+    rows = reader.rows("agreement")
+    assert len(rows) == 3 * 3 * 3
+    assert len({row["id"] for row in rows}) == len(rows)
+    values = Counter(row["stated_value"] for row in rows)
+    n = len(rows)
+    expected = sum(count * (n - count) for count in values.values()) / (n * (n - 1))
+    observed = 1 - sum(row["contribution"] for row in rows) / n
+    agreement = reader.kpis()["agreement"]
+    assert agreement["pairs"] == 9
+    assert agreement["alpha"] == pytest.approx(1 - observed / expected)
+    assert {row["label"] for row in reader.rows("agreement", label="dent")} == {"dent"}
 
 
 def test_the_queue_hides_what_the_control_arm_would_show(reader):
@@ -253,5 +278,6 @@ def test_a_page_takes_few_queries_however_many_rows(reader, count_queries):
             with count_queries() as statements:
                 reader.page(figure, limit=limit)
             # Who asks, which project, which labels, and the rows of a month in up to four parts;
-            # of the time saved, the evidence of the period.
-            assert len(statements) <= (15 if figure == Figure.TIME_SAVED else 8), figure
+            # of the time saved and of agreement, the evidence of the period.
+            reads_evidence = figure in (Figure.TIME_SAVED, Figure.AGREEMENT)
+            assert len(statements) <= (15 if reads_evidence else 8), figure
