@@ -26,6 +26,15 @@ UPLOAD_PHOTOS, UPLOAD_BYTES = 50, 64 * 2**20
 LEASE_BATCH = 20
 # Enough photos to measure with, and no more than that: people label each of them.
 EVALUATION_PHOTOS, LEAST_EVALUATION_RATE, MOST_EVALUATION_RATE = 75, 0.05, 0.25
+# Of the defects that Kizu renders itself; a pack of somebody else's has its own words.
+JAPANESE_NAMES = {
+    "scratch": "傷",
+    "stain": "汚れ",
+    "pit": "ピット",
+    "burn": "焼け",
+    "peeling": "剥がれ",
+    "spatter": "スパッタ",
+}
 CONTROL_RATE = 0.15
 REVIEWS_PER_LABELED = 2.0
 FEWEST_REVIEWS = 60
@@ -113,7 +122,8 @@ class Story:
             },
         )
         for key, phrase in self._pack.classes.items():
-            label = {"key": key, "names": {"en": key, "ja": key}, "prompts": [phrase]}
+            names = {"en": key, "ja": JAPANESE_NAMES.get(key, key)}
+            label = {"key": key, "names": names, "prompts": [phrase]}
             engineer.post(f"{self.project_path}/labels", label)
 
     def _evaluation_rate(self) -> float:
