@@ -32,7 +32,7 @@ from app.images import repository as images
 from app.images.blobs import Rendition, blob_key
 from app.images.models import Image, ImageEmbedding
 from app.jobs.models import Job, JobKind, JobState
-from app.projects import days
+from app.projects import kept_days
 from app.projects.models import Label, Project, ProjectCounter, ProjectDay
 from app.pseudolabels import heat_maps
 from app.pseudolabels.models import Prediction, PseudoLabel
@@ -75,7 +75,7 @@ def purge_photos(session: Session, store: ObjectStore, which: ColumnElement[bool
     for sha256 in sorted({row.sha256 for row in rows}):
         images.lock_content(session, sha256)
     ids = _hold([row.id for row in rows], session)
-    days.forget(session, {row.project_id for row in rows})
+    kept_days.forget(session, {row.project_id for row in rows})
     _delete_rows(session, ids)
     for image_id in ids:
         heat_maps.remove(store, image_id)

@@ -23,7 +23,7 @@ from app.kpis import repository
 from app.kpis.evidence import Evidence
 from app.kpis.repository import DecisionCount, FinishedImages, Period, RestatedImage, SpentTime
 from app.kpis.schemas import Bucket
-from app.projects import days as kept_days
+from app.projects import kept_days
 from app.projects import service as projects
 from app.projects.models import ProjectDay
 
@@ -33,7 +33,7 @@ LONGEST_WRITE = timedelta(minutes=30)
 DAY = timedelta(days=1)
 # Few labels and people, in many rows.
 _id = lru_cache(maxsize=10_000)(UUID)
-# An undo that was made sooner than this after its statement was there when the day was counted.
+# An undo within `longest_write` of its statement was there before the statement's day was closed.
 _IN_FORCE = text("""
 WITH late AS MATERIALIZED (
     SELECT undo.created_at AS at, undone.created_at AS reaches_back_to
@@ -104,14 +104,15 @@ def _read_closed(session: Session, period: Period, first: date, after: date) -> 
 
 
 def _count_and_keep(session: Session, period: Period, days: list[date]) -> list[Evidence]:
-    """In ascending order, so that two who keep the same days do not wait for each other."""
+    """In ascending order, so that two who keep the same days do not wait for each other. What could
+    change while they are counted is read before: a change then makes the kept days void."""
     is_kept = kept_days.may_keep(session, period.project_id)
+    labels = projects.list_labels(session, period.project_id)
     zone, counted_at = ZoneInfo(period.time_zone), now()
     span = _part(period, _midnight(days[0], zone), _midnight(days[-1] + DAY, zone))
     parts = _count(session, span).by_bucket(Bucket.DAY)
     found = [parts.get(day, Evidence()) for day in days]
     if is_kept:
-        labels = projects.list_labels(session, period.project_id)
         same = {
             "project_id": period.project_id,
             "time_zone": period.time_zone,

@@ -19,7 +19,8 @@ from app.kpis.schemas import Figure
 MOMENT = timedelta(microseconds=1)
 _NO_DECISION = """
     CAST(NULL AS uuid) AS label_id, CAST(NULL AS text) AS suggested_value,
-    CAST(NULL AS text) AS stated_value, CAST(NULL AS text) AS verdict
+    CAST(NULL AS text) AS stated_value, CAST(NULL AS text) AS verdict,
+    CAST(NULL AS numeric) AS agreeing
 """
 _OF_IMAGES = (
     "SELECT 'finished' AS kind, id, created_at AS at, image_id, author_id, arm, active_ms,",
@@ -51,7 +52,8 @@ _OF_CLEARED = (
 _OF_DECISIONS = (
     """
     SELECT 'decision' AS kind, id, created_at AS at, image_id, reviewer_id AS author_id, arm,
-        active_ms, label_id, suggested_value, value AS stated_value, verdict
+        active_ms, label_id, suggested_value, value AS stated_value, verdict,
+        CAST(NULL AS numeric) AS agreeing
     FROM decision
     WHERE project_id = :project_id AND created_at >= :start AND created_at < :end
       AND annotation_id NOT IN (SELECT id FROM undone)
@@ -64,7 +66,8 @@ _OF_QUEUE = (
     SELECT 'suggestion' AS kind, pseudo_label.id, pseudo_label.created_at AS at,
         pseudo_label.image_id, CAST(NULL AS uuid) AS author_id, CAST(NULL AS text) AS arm,
         CAST(NULL AS bigint) AS active_ms, label_id, pseudo_label.value AS suggested_value,
-        CAST(NULL AS text) AS stated_value, CAST(NULL AS text) AS verdict
+        CAST(NULL AS text) AS stated_value, CAST(NULL AS text) AS verdict,
+        CAST(NULL AS numeric) AS agreeing
     FROM pseudo_label
     JOIN image AS seen ON seen.id = pseudo_label.image_id
     JOIN project ON project.id = pseudo_label.project_id
@@ -158,9 +161,8 @@ def _query(figure: Figure) -> TextClause:
     tables = (UNDONE, *_NEEDED.get(figure, ()))
     return sql(
         "WITH", ",".join(tables), ", evidence AS (", *_SOURCES[figure], ")",
-        "SELECT evidence.*,", "" if figure == Figure.AGREEMENT else "NULL AS agreeing,",
         """
-            image.line,
+        SELECT evidence.*, image.line,
             CASE WHEN image.deleted_at IS NULL THEN image.file_name END AS file_name,
             user_account.display_name AS reviewer,
         """,

@@ -18,7 +18,7 @@ from app.images.models import Arm
 from app.kpis import days, repository, service
 from app.kpis.reading import Reading, period_of
 from app.kpis.schemas import KpiQuery
-from app.projects import days as kept_days
+from app.projects import kept_days
 from app.projects.models import ProjectDay
 from tests.factories import make_user
 from tests.integration.kpis.conftest import CONTROL, Office
