@@ -164,6 +164,7 @@ def _median_seconds(call: Callable[[], object]) -> float:
 
 FEWEST_STEPS, MOST_STEPS = 600, 2500
 USUAL_EPOCHS = 60
+MOST_FOLD_STEPS = 600  # more settle nothing else (research/LOG.md), and every trial takes them
 MOST_ROUND_STEPS = 400
 # Rounds of few photos are short: more of them, until the student has had time to learn.
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 10
@@ -183,7 +184,7 @@ def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, committee
     warm_up = usual if config.epochs is None else config.epochs * a_pass
     round_steps = min(math.ceil(unlabeled / config.batch_unlabeled), MOST_ROUND_STEPS)
     return Plan(
-        fold_steps=math.ceil(warm_up / 3) if committees else 0,
+        fold_steps=min(math.ceil(warm_up / 3), MOST_FOLD_STEPS) if committees else 0,
         warm_up_steps=warm_up,
         rounds=_rounds(config, round_steps) if unlabeled else 0,
         round_steps=round_steps,
