@@ -14,6 +14,7 @@ from app.kpis import routes as kpis
 from app.projects import routes as projects
 from app.pseudolabels import comparison_routes as comparison
 from app.pseudolabels import routes as pseudolabels
+from app.reviews import acceptance_routes as acceptance
 from app.reviews import decision_routes as decisions
 from app.reviews import routes as reviews
 from app.reviews import statement_routes as statements
@@ -39,6 +40,7 @@ API: tuple[APIRouter, ...] = (
     pseudolabels.router,
     reviews.router,
     reviews.decisions_router,
+    acceptance.router,
     catalog.router,
     removal.router,
     kpis.router,

@@ -171,6 +171,15 @@ def undoing(session: Session, annotation_id: UUID) -> Annotation | None:
     return session.scalar(select(Annotation).where(Annotation.undoes_id == annotation_id))
 
 
+def standing(session: Session, image_ids: Collection[UUID], source: Source) -> list[Annotation]:
+    """What one source has stated about these images and nobody undid."""
+    images = bindparam(None, list(image_ids), ARRAY(Uuid))
+    of_source = select(Annotation).where(
+        Annotation.image_id == func.any(images), Annotation.source == source, is_in_force()
+    )
+    return list(session.scalars(of_source.order_by(Annotation.id)))
+
+
 def history(session: Session, image_id: UUID) -> list[Annotation]:
     newest_first = (Annotation.created_at.desc(), Annotation.id.desc())
     return list(

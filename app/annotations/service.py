@@ -173,19 +173,39 @@ def undo(session: Session, annotation_id: UUID, *, actor_id: UUID | None) -> Ann
         raise Conflict("An undo cannot be undone: annotate again instead.")
     if repository.undoing(session, annotation_id) is not None:
         raise Conflict("This annotation was already undone.")
-    annotation = Annotation(
-        id=new_id(),
-        created_at=now(),
-        project_id=undone.project_id,
-        image_id=undone.image_id,
-        author_id=actor_id,
-        source=undone.source,
-        undoes_id=undone.id,
-    )
+    annotation = _undoing(undone, actor_id=actor_id)
     repository.append(session, [annotation])
     _reproject(session, Scope(undone.project_id, (undone.image_id,)))
     _reopen_undecided(session, undone)
     return annotation
+
+
+def withdraw(
+    session: Session,
+    project_id: UUID,
+    taken: Mapping[UUID, Collection[UUID]],
+    *,
+    source: Source,
+) -> None:
+    """Undo what one source said about these labels, by image id, of images that the caller holds.
+
+    What else the undone statements said is stated again.
+    """
+    standing = repository.standing(session, taken.keys(), source)
+    values = repository.values_of(session, [one.id for one in standing])
+    undone = [one for one in standing if values[one.id].keys() & set(taken[one.image_id])]
+    repository.append(session, [_undoing(one, actor_id=None) for one in undone])
+    rest = [
+        Entry(
+            one.image_id,
+            {k: LabelValue(v) for k, v in values[one.id].items() if k not in taken[one.image_id]},
+            circumstances={"source": source},
+        )
+        for one in undone
+    ]
+    said = [entry for entry in rest if entry.values]
+    append_entries(session, project_id=project_id, author_id=None, entries=said)
+    _reproject(session, Scope(project_id, tuple(taken)))
 
 
 def rebuild_truth(session: Session, project_id: UUID) -> None:
@@ -274,6 +294,18 @@ def _finishes(
     known = decided.setdefault(entry.image_id, set())
     known |= values.keys()
     return active <= known
+
+
+def _undoing(undone: Annotation, *, actor_id: UUID | None) -> Annotation:
+    return Annotation(
+        id=new_id(),
+        created_at=now(),
+        project_id=undone.project_id,
+        image_id=undone.image_id,
+        author_id=actor_id,
+        source=undone.source,
+        undoes_id=undone.id,
+    )
 
 
 def _reproject(session: Session, scope: Scope) -> None:

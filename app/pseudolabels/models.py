@@ -34,6 +34,44 @@ class Prediction(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class ContractEnd(StrEnum):
+    """Why nothing more is accepted under a contract."""
+
+    REPLACED = "replaced"
+    STOPPED = "stopped"
+    BREACHED = "breached"
+
+
+class AcceptanceContract(Identified, Base):
+    """Answers about a label are accepted without a person, at most `allowed_error` of them wrong.
+
+    A label has one that runs, at most; another error, or going on after a breach, makes a new one.
+    `applied_to_id`: the live version of whose suggestions all that were open have been looked at.
+    `breached_by_id`: the version whose accepted answers audits found wrong too often.
+    `takes_back`: what was accepted under it goes back to people.
+    """
+
+    __tablename__ = "acceptance_contract"
+    __table_args__ = (
+        Index(
+            "uq_acceptance_contract_running",
+            "label_id",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index("ix_acceptance_contract_project_id", "project_id", "created_at"),
+    )
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
+    label_id: Mapped[UUID] = mapped_column(ForeignKey("label.id"))
+    allowed_error: Mapped[float]
+    applied_to_id: Mapped[UUID | None]
+    ended_at: Mapped[datetime | None]
+    end: Mapped[str | None]
+    breached_by_id: Mapped[UUID | None]
+    takes_back: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
 class PseudoLabel(Identified, Base):
     __tablename__ = "pseudo_label"
     __table_args__ = (
@@ -60,6 +98,18 @@ class PseudoLabel(Identified, Base):
             postgresql_where=text("state = 'pending'"),
         ),
         Index("ix_pseudo_label_listing", "project_id", "state", "confidence", "id"),
+        Index(
+            "ix_pseudo_label_contract",
+            "contract_id",
+            "state",
+            "model_version_id",
+            postgresql_where=text("contract_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_pseudo_label_auto_accepted",
+            "image_id",
+            postgresql_where=text("state = 'auto_accepted'"),
+        ),
     )
 
     project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
@@ -71,4 +121,5 @@ class PseudoLabel(Identified, Base):
     threshold: Mapped[float]
     state: Mapped[str] = mapped_column(default=PseudoLabelState.PENDING)
     decided_at: Mapped[datetime | None]
+    contract_id: Mapped[UUID | None] = mapped_column(ForeignKey("acceptance_contract.id"))
     has_heat_map: Mapped[bool] = mapped_column(default=False, server_default=false())

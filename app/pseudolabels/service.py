@@ -20,7 +20,7 @@ from app.images.models import Image, Split
 from app.images.queue import Priority
 from app.projects import service as projects
 from app.projects.models import Counter, Project
-from app.pseudolabels import heat_maps, repository
+from app.pseudolabels import acceptance_repository, heat_maps, repository
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
 from app.pseudolabels.repository import Filter
 from app.pseudolabels.rows import Bin, PredictionRow, Proposal
@@ -210,9 +210,14 @@ def mark_many(session: Session, changes: Iterable[tuple[PseudoLabel, PseudoLabel
 
 def put_back(session: Session, pseudo_label: PseudoLabel) -> None:
     """Ask again after an undo, unless a newer version asks about the same label already, somebody
-    else has decided it, or it is in the archive."""
-    is_open = repository.can_be_asked(session, pseudo_label.id)
-    mark(session, pseudo_label, OPEN if is_open else PseudoLabelState.SUPERSEDED)
+    else has decided it, or it is in the archive. What a model decided holds again."""
+    if pseudo_label.contract_id is not None and acceptance_repository.stands(session, pseudo_label):
+        state = PseudoLabelState.AUTO_ACCEPTED
+    elif repository.can_be_asked(session, pseudo_label.id):
+        state = OPEN
+    else:
+        state = PseudoLabelState.SUPERSEDED
+    mark(session, pseudo_label, state)
 
 
 def predictions_of(

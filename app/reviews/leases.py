@@ -11,12 +11,13 @@ from uuid import UUID, uuid4
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
-from app.annotations.models import LabelValue
+from app.annotations.models import LabelValue, Source
 from app.core.clock import now
 from app.core.errors import Conflict, NotPermitted
 from app.images.models import Arm, Image, Split
 from app.projects import service as projects
 from app.projects.models import Project, RolloutStage
+from app.pseudolabels import acceptance
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.models import PseudoLabel
 from app.reviews import repository
@@ -26,6 +27,8 @@ from app.reviews.repository import Pool
 from app.training import service as training
 
 EVALUATION_SHARE = 0.5
+# Of what is served while anything waits to be audited; it all is, sooner or later.
+AUDIT_SHARE = 0.2
 
 
 class LeaseLost(Conflict):
@@ -48,7 +51,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Held:
-    """An image in a reviewer's hands, with everything the screen needs."""
+    """An image in a reviewer's hands, with everything the screen needs.
+
+    What a model decided is `known` to those alone who are shown its suggestions.
+    """
 
     lease: ReviewLease
     image: Image
@@ -165,30 +171,33 @@ def _suggesting_version(session: Session, project: Project, purpose: Purpose) ->
 
 
 def _take_mixed(session: Session, serving: Serving, wish: Wish) -> list[UUID]:
-    """Take images from two pools; each comes from the first with a fixed probability, so that
-    both are served all along, and when one is used up the other fills in."""
+    """Take images from several pools; each has a fixed probability, so that all are served all
+    along, and where one is used up the others fill in."""
     if wish.image_ids is not None:
         named = replace(_pool(serving, wish), image_ids=wish.image_ids)
         return _take(session, serving, named, wish.count)
-    apart, others, rate = _pools(serving, wish)
+    pools, rates = _pools(serving, wish)
     tokens = [str(uuid4()) for _ in range(wish.count)]
-    slots = draw_slots(serving.project.draw_secret, tokens, rate)
-    from_apart = _take(session, serving, apart, sum(slots))
-    from_others = _take(session, serving, others, wish.count - len(from_apart))
-    missing = wish.count - len(from_apart) - len(from_others)
-    from_apart += _take(session, serving, apart, missing)
-    return interleave(slots, from_apart, from_others)
+    slots = draw_slots(serving.project.draw_secret, tokens, rates)
+    taken = [
+        _take(session, serving, pool, slots.count(number)) for number, pool in enumerate(pools)
+    ]
+    # The usual pool fills in first: it is the last one.
+    for pool, already in zip(reversed(pools), reversed(taken), strict=True):
+        missing = wish.count - sum(map(len, taken))
+        already.extend(_take(session, serving, pool, missing))
+    return interleave(slots, taken)
 
 
 def _pool(serving: Serving, wish: Wish) -> Pool:
     return Pool(project_id=serving.project.id, reviewer_id=serving.reviewer_id, lot=wish.lot)
 
 
-def _pools(serving: Serving, wish: Wish) -> tuple[Pool, Pool, float]:
-    """Two pools to serve from, and the probability of the first."""
+def _pools(serving: Serving, wish: Wish) -> tuple[list[Pool], list[float]]:
+    """The pools to serve from, and the probabilities of all but the last."""
     pool = _pool(serving, wish)
     if serving.model_version_id is None:
-        return replace(pool, split=Split.EVALUATION), pool, EVALUATION_SHARE
+        return [replace(pool, split=Split.EVALUATION), pool], [EVALUATION_SHARE]
     rate = serving.project.control_rate
     pool = replace(
         pool,
@@ -197,7 +206,12 @@ def _pools(serving: Serving, wish: Wish) -> tuple[Pool, Pool, float]:
         model_version_id=serving.model_version_id,
         control_rate=rate,
     )
-    return replace(pool, arm=Arm.CONTROL), replace(pool, arm=Arm.ASSISTED), rate
+    control, audit, assisted = (
+        replace(pool, arm=arm) for arm in (Arm.CONTROL, Arm.AUDIT, Arm.ASSISTED)
+    )
+    if wish.order == QueueOrder.AUDIT:
+        return [control, audit], [rate]
+    return [control, audit, assisted], [rate, (1 - rate) * AUDIT_SHARE]
 
 
 def _take(session: Session, serving: Serving, pool: Pool, count: int) -> list[UUID]:
@@ -208,15 +222,19 @@ def _take(session: Session, serving: Serving, pool: Pool, count: int) -> list[UU
     image_ids = [image.id for image in images]
     pseudolabels.supersede_decided(session, serving.project.id, image_ids)
     waiting = pseudolabels.pending_for_images(session, image_ids)
-    taken = repository.take(session, [_lease(serving, x, waiting[x.id]) for x in images])
+    due = acceptance.audit_due(session, image_ids)
+    leases = [_lease(serving, x, waiting[x.id], is_audit_due=x.id in due) for x in images]
+    taken = repository.take(session, leases)
     return [image_id for image_id in image_ids if image_id in taken]
 
 
-def _lease(serving: Serving, image: Image, waiting: Sequence[PseudoLabel]) -> dict[str, Any]:
-    """The row of a new lease. Control and evaluation images come without suggestions."""
-    rate = serving.project.control_rate
+def _lease(
+    serving: Serving, image: Image, waiting: Sequence[PseudoLabel], *, is_audit_due: bool
+) -> dict[str, Any]:
+    """The row of a new lease. Only assisted images come with suggestions."""
+    rate, audit_rate = serving.project.control_rate, serving.project.audit_rate
     has_arm = serving.model_version_id is not None and image.split == Split.TRAIN
-    arm = arm_of(image.arm_draw, rate) if has_arm else None
+    arm = _arm(image, rate, is_audit_due=is_audit_due) if has_arm else None
     return {
         "image_id": image.id,
         "project_id": image.project_id,
@@ -224,12 +242,16 @@ def _lease(serving: Serving, image: Image, waiting: Sequence[PseudoLabel]) -> di
         "token": uuid4(),
         "purpose": serving.purpose,
         "arm": arm,
-        "arm_probability": arm_probability(arm, rate) if arm else None,
+        "arm_probability": arm_probability(arm, rate, audit_rate) if arm else None,
         "model_version_id": serving.model_version_id if arm else None,
         "shown_ids": [str(row.id) for row in waiting] if arm == Arm.ASSISTED else [],
         "leased_at": now(),
         "expires_at": repository.lease_expiry(serving.lease_seconds),
     }
+
+
+def _arm(image: Image, control_rate: float, *, is_audit_due: bool) -> Arm:
+    return Arm.AUDIT if is_audit_due else arm_of(image.arm_draw, control_rate)
 
 
 def _describe(session: Session, leases: Sequence[ReviewLease]) -> list[Held]:
@@ -248,7 +270,11 @@ def _describe(session: Session, leases: Sequence[ReviewLease]) -> list[Held]:
             lease=lease,
             image=images[lease.image_id],
             suggestions=[shown[UUID(i)] for i in lease.shown_ids if UUID(i) in shown],
-            known={k: LabelValue(row.value) for k, row in truth[lease.image_id].items()},
+            known={
+                label_id: LabelValue(row.value)
+                for label_id, row in truth[lease.image_id].items()
+                if lease.arm == Arm.ASSISTED or row.source != Source.AUTO
+            },
             draft=drafts.get(lease.image_id),
         )
         for lease in leases

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -30,7 +30,9 @@ class Purpose(StrEnum):
 
 
 class QueueOrder(StrEnum):
-    """Least sure on the whole, closest call on one label, least like what is labelled, ..."""
+    """Least sure on the whole, closest call on one label, least like what is labelled, ...
+
+    `audit`: those that are answered without suggestions, to check what was accepted."""
 
     UNCERTAINTY = "uncertainty"
     MARGIN = "margin"
@@ -38,6 +40,7 @@ class QueueOrder(StrEnum):
     NEWEST = "newest"
     LOT = "lot"
     LABEL = "label"
+    AUDIT = "audit"
 
 
 class ReviewLease(Base):
@@ -84,6 +87,7 @@ class Decision(Identified, Base):
         Index("ix_decision_annotation_id", "annotation_id"),
         Index("ix_decision_image_id", "image_id"),
         Index("ix_decision_pseudo_label_id", "pseudo_label_id"),
+        Index("ix_decision_audit", "project_id", "id", postgresql_where=text("arm = 'audit'")),
     )
 
     project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))

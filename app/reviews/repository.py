@@ -10,13 +10,21 @@ from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, delete, ex
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.annotations.models import Annotation, Source
+from app.annotations.models import Annotation, LabelValue, Source
 from app.annotations.repository import is_in_force
 from app.core.clock import now
 from app.core.pagination import Key, Slice, fetch_slice
 from app.images.models import Arm, Image, ImageState, Split
+from app.pseudolabels.acceptance_repository import is_audit_due
 from app.pseudolabels.models import Prediction, PseudoLabel, PseudoLabelState
-from app.reviews.models import Decision, QueueOrder, ReviewDraft, ReviewLease, ReviewSkip
+from app.reviews.models import (
+    Decision,
+    QueueOrder,
+    ReviewDraft,
+    ReviewLease,
+    ReviewSkip,
+    Verdict,
+)
 
 SKIPPED_FOR = timedelta(hours=12)
 
@@ -85,6 +93,8 @@ def _selected(pool: Pool) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [Image.split == pool.split]
     if pool.lot is not None:
         conditions.append(Image.lot == pool.lot)
+    if pool.arm == Arm.AUDIT:
+        return [*conditions, is_audit_due()]
     if pool.model_version_id is not None:
         conditions.append(_was_looked_at(pool.model_version_id))
     if pool.label_id is not None:
@@ -92,7 +102,7 @@ def _selected(pool: Pool) -> list[ColumnElement[bool]]:
     if pool.arm == Arm.CONTROL:
         conditions.append(Image.arm_draw < pool.control_rate)
     if pool.arm == Arm.ASSISTED:
-        conditions.append(Image.arm_draw >= pool.control_rate)
+        conditions += [Image.arm_draw >= pool.control_rate, ~is_audit_due()]
     return conditions
 
 
@@ -116,7 +126,7 @@ def _open_about(label_id: UUID) -> ColumnElement[bool]:
 
 
 def _ordered(statement: Select[Any], pool: Pool) -> Select[Any]:
-    if pool.arm == Arm.CONTROL:
+    if pool.arm in {Arm.CONTROL, Arm.AUDIT}:
         return statement.order_by(Image.arm_draw)
     if pool.arm is None:
         # Downwards, so that labelling from scratch does not eat up the control images.
@@ -293,6 +303,47 @@ def newest_of(session: Session, project_id: UUID, author_id: UUID) -> Annotation
     )
     newest_first = (Annotation.created_at.desc(), Annotation.id.desc())
     return session.scalar(own.order_by(*newest_first).limit(1))
+
+
+def audited_answers(session: Session, project_id: UUID) -> list[tuple[UUID, UUID, int, int]]:
+    """By contract and model version: how many accepted answers were audited, and were wrong."""
+    answers = _audits(project_id).where(Decision.verdict.in_((Verdict.ACCEPT, Verdict.REJECT)))
+    of_version = (PseudoLabel.contract_id, PseudoLabel.model_version_id)
+    wrong = func.count().filter(Decision.verdict == Verdict.REJECT)
+    counted = answers.with_only_columns(*of_version, func.count(), wrong).group_by(*of_version)
+    rows = session.execute(counted)
+    return [(row[0], row[1], row[2], row[3]) for row in rows if row[0] is not None]
+
+
+def audited_clean_images(session: Session, project_id: UUID) -> tuple[int, int]:
+    """Audits of images that were accepted as free of all they were accepted for: how many, and how
+    many of those show something of it after all."""
+    missed = func.bool_or(Decision.value == LabelValue.PRESENT)
+    images = (
+        _audits(project_id)
+        .with_only_columns(missed.label("is_missed"))
+        .group_by(Decision.annotation_id)
+        .having(func.bool_and(Decision.suggested_value == LabelValue.ABSENT))
+        .subquery()
+    )
+    counts = select(func.count(), func.count().filter(images.c.is_missed))
+    total, wrong = session.execute(counts.select_from(images)).one()
+    return total, wrong
+
+
+def _audits(project_id: UUID) -> Select[Any]:
+    """Blind answers about what was accepted, that are in force."""
+    return (
+        select(Decision)
+        .join(PseudoLabel, PseudoLabel.id == Decision.pseudo_label_id)
+        .join(Annotation, Annotation.id == Decision.annotation_id)
+        .where(
+            Decision.project_id == project_id,
+            Decision.arm == Arm.AUDIT,
+            PseudoLabel.contract_id.is_not(None),
+            is_in_force(),
+        )
+    )
 
 
 def lease_expiry(seconds: float) -> datetime:

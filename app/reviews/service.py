@@ -21,9 +21,10 @@ from app.core.pagination import Slice
 from app.images import queue as image_queue
 from app.images.models import Arm
 from app.projects.models import Project
+from app.pseudolabels import acceptance
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
-from app.reviews import repository
+from app.reviews import audits, repository
 from app.reviews.arms import arm_of, arm_probability
 from app.reviews.leases import (
     Held,
@@ -40,7 +41,7 @@ from app.reviews.leases import (
 )
 from app.reviews.models import Decision, ReviewLease, Verdict
 from app.reviews.repository import DecisionFilter
-from app.reviews.verdicts import RESULTING_STATE, stated_value, verdict_on
+from app.reviews.verdicts import RESULTING_STATE, UNCHECKED, stated_value, verdict_on
 
 __all__ = [
     "DecisionFilter",
@@ -177,12 +178,17 @@ def submit(
         review_token=lease.token,
     )
     hidden = pseudolabels.lock_open(session, holder.image_id)
-    suggestions = _by_label([*shown.values(), *hidden])
     changed = {k for k, value in submission.additions.items() if before.get(k) != value}
+    accepted = acceptance.lock_accepted(session, holder.image_id)
+    if lease.arm != Arm.AUDIT:  # who could see what a model decided answers where they change it
+        accepted = [row for row in accepted if row.label_id in changed]
+    suggestions = _by_label([*shown.values(), *hidden, *accepted])
     _record(session, {annotation: suggestions}, set(shown), changed)
     session.delete(lease)
     repository.forget_draft(session, holder.image_id, holder.reviewer_id)
     image_queue.mark_reviewed(session, [holder.image_id])
+    if lease.arm == Arm.AUDIT:
+        audits.judge(session, project.id, {row.contract_id for row in accepted})
     return annotation
 
 
@@ -225,6 +231,7 @@ def decide(
     )
     by_image = {annotation.image_id: annotation for annotation in made}
     _record(session, {a: _by_label(per_image[a.image_id]) for a in made}, set(items), set())
+    acceptance.clear(session, by_image.keys())
     return [
         Outcome(i, locked.get(i), error=error)
         if error
@@ -370,7 +377,7 @@ def _record(
             if annotation.active_ms is not None:
                 decision.active_ms = round(annotation.active_ms / len(told))
             decisions.append(decision)
-            if suggestion is not None and suggestion.state == PseudoLabelState.PENDING:
+            if suggestion is not None and suggestion.state in UNCHECKED:
                 changes.append((suggestion, RESULTING_STATE[Verdict(decision.verdict)]))
     repository.append(session, decisions)
     pseudolabels.mark_many(session, changes)

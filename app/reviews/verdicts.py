@@ -10,6 +10,8 @@ RESULTING_STATE = {
     Verdict.REJECT: PseudoLabelState.REJECTED,
     Verdict.UNSURE: PseudoLabelState.SUPERSEDED,
 }
+# What a statement about its label answers.
+UNCHECKED = frozenset({PseudoLabelState.PENDING, PseudoLabelState.AUTO_ACCEPTED})
 
 
 def stated_value(suggested: LabelValue, verdict: Verdict) -> LabelValue:

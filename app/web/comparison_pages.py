@@ -28,8 +28,9 @@ from app.pseudolabels.comparison import (
 from app.pseudolabels.paired import Estimate
 from app.training import service as training
 from app.training.models import ModelState, ModelVersion
+from app.training.promises import promised_thresholds
 from app.web.charts import Axis, Figure, common_axis, figure
-from app.web.model_pages import Settled, label_figures, promised_thresholds, settled
+from app.web.model_pages import Settled, label_figures, settled
 from app.web.requests import page_router
 from app.web.templating import render
 

@@ -17,8 +17,8 @@ from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.repository import Filter
 from app.pseudolabels.schemas import Order
 from app.training import service as training
+from app.training.promises import PROMISED_SHARES, promised_thresholds
 from app.web.languages import Language, choose_language, translations
-from app.web.model_pages import PROMISED_SHARES, promised_thresholds
 from app.web.requests import page_router
 from app.web.templating import render
 

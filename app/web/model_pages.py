@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -18,14 +17,13 @@ from app.pseudolabels.mistakes import Mistake, worst_mistakes
 from app.training import history
 from app.training import service as training
 from app.training.models import ModelState, ModelVersion
+from app.training.promises import PROMISED_SHARES, promised_thresholds
 from app.web.charts import Figure, figure
 from app.web.job_pages import ACTIVE
 from app.web.label_graph import Graph, label_graph, mark
 from app.web.requests import page_router
 from app.web.templating import render
 
-# Those that a card makes promises about.
-PROMISED_SHARES = (0.01, 0.02, 0.05, 0.1)
 SHOWN_MISTAKES = 6
 SHOWN_LIVE_CHANGES = 20
 
@@ -106,30 +104,6 @@ def mistakes_part(
         project=project,
         mistakes=mistakes(session, version, labels),
     )
-
-
-def promised_thresholds(
-    version: ModelVersion, shares: Sequence[float] = PROMISED_SHARES
-) -> dict[str, list[tuple[str, list[float | None]]]]:
-    """Per label id, for each answer: from which confidence on at most each share is wrong.
-
-    Empty for a version that has no photos to promise by; None where it promises nothing.
-    """
-    made = version.card.get("promises") or {}
-    keys = [label["key"] for label in version.card.get("labels", [])]
-    return {
-        label_id: [
-            (answer, [_threshold(made[key], value, share) for share in shares])
-            for answer, value in (("present", 1), ("absent", 0))
-        ]
-        for label_id, key in zip(version.label_ids, keys, strict=False)
-        if key in made
-    }
-
-
-def _threshold(promises: list[dict[str, Any]], value: int, share: float) -> float | None:
-    found = [p["threshold"] for p in promises if p["value"] == value and p["alpha"] == share]
-    return float(found[0]) if found else None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from app.web import (
+    acceptance_pages,
     comparison_pages,
     exchange_pages,
     grid_pages,
@@ -33,7 +34,8 @@ PAGES = (
     grid_pages,
     guide_pages,
     job_pages,
-    comparison_pages,  # Its address would else be taken for the number of a version.
+    acceptance_pages,  # Their addresses would else be taken for the number of a version.
+    comparison_pages,
     model_pages,
     kpi_pages,
     exchange_pages,

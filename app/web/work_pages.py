@@ -92,6 +92,7 @@ def order_names(language: Language) -> dict[str, str]:
         QueueOrder.NOVELTY: _("Unlike anything labelled first"),
         QueueOrder.NEWEST: _("Newest first"),
         QueueOrder.LOT: _("Lot by lot"),
+        QueueOrder.AUDIT: _("Checks without suggestions"),
     }
 
 

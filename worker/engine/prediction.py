@@ -22,6 +22,7 @@ from app.jobs.models import Job
 from app.jobs.stages import JobStage
 from app.projects import service as projects
 from app.projects.models import RolloutStage
+from app.pseudolabels import acceptance
 from app.pseudolabels import service as pseudolabels
 from app.pseudolabels.rows import PredictionRow, Proposal
 from app.training import service as training
@@ -103,6 +104,7 @@ def look(run: ChunkRun) -> dict[str, Any]:
                 ),
                 image_ids=looked_at,
             )
+            proposed -= acceptance.accept_new(session, version, looked_at)
     explaining.delete(run.store, forgotten)
     return {"images": len(photos), "pseudo_labels": proposed}
 

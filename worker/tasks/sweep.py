@@ -23,6 +23,7 @@ from app.exchange import service as exchange
 from app.images import bursts, embeddings
 from app.images import service as images
 from app.jobs import service as jobs
+from app.pseudolabels import acceptance
 from worker.base_task import work_root
 from worker.celery_app import SWEEP_TASK, application
 from worker.process import OUTAGES, Process, this_process
@@ -33,6 +34,7 @@ NAME = "sweep"
 OVERDUE_AFTER_SWEEPS = 4
 STUCK_IMAGES_PER_SWEEP = 2000
 LATE_BURSTS_PER_SWEEP = 200
+ACCEPTANCE_BATCHES_PER_SWEEP = 20
 BROKER_TIMEOUT_SECONDS = 5
 
 
@@ -47,6 +49,7 @@ def run() -> None:
         lambda: ring_images(here, quiet),
         lambda: ring_embeddings(here, quiet),
         lambda: join_bursts(here),
+        lambda: keep_contracts(here),
         lambda: forget_expired(here),
         lambda: purge_hidden(here),
         lambda: remove_exchanged_files(here),
@@ -110,6 +113,14 @@ def ring_embeddings(here: Process, quiet: Collection[Queue]) -> None:
 def join_bursts(here: Process) -> None:
     with transaction(here.sessions) as session:
         bursts.join_late(session, limit=LATE_BURSTS_PER_SWEEP)
+
+
+def keep_contracts(here: Process) -> None:
+    """Take back what contracts no longer cover, then accept what they do, batch by batch."""
+    for _ in range(ACCEPTANCE_BATCHES_PER_SWEEP):
+        with transaction(here.sessions) as session:
+            if not (acceptance.take_back(session) or acceptance.apply_contracts(session)):
+                return
 
 
 def forget_expired(here: Process) -> None:

@@ -23,22 +23,26 @@ def test_the_arms_share_the_probability(rate):
     assert arm_probability(Arm.CONTROL, rate) + arm_probability(Arm.ASSISTED, rate) == 1
 
 
-def test_slots_come_at_the_rate_and_differ_between_projects():
+def test_an_audit_is_for_a_share_of_what_is_not_in_the_control_arm():
+    assert arm_probability(Arm.AUDIT, 0.2, 0.5) == 0.4
+
+
+def test_slots_come_at_their_rates_and_differ_between_projects():
     tokens = [str(number) for number in range(20_000)]
-    slots = draw_slots(b"one", tokens, 0.1)
-    # Twenty thousand draws at 0.1 lie within 2000 ± 200 (4.7 standard deviations).
-    assert abs(sum(slots) - 2000) < 200
-    assert slots != draw_slots(b"two", tokens, 0.1)
-    assert slots == draw_slots(b"one", tokens, 0.1)
+    slots = draw_slots(b"one", tokens, [0.1, 0.2])
+    # Of twenty thousand draws: 2000 ± 200, 4000 ± 270 (4.7 standard deviations).
+    assert abs(slots.count(0) - 2000) < 200
+    assert abs(slots.count(1) - 4000) < 270
+    assert slots.count(0) + slots.count(1) + slots.count(2) == len(tokens)
+    assert slots != draw_slots(b"two", tokens, [0.1, 0.2])
+    assert slots == draw_slots(b"one", tokens, [0.1, 0.2])
 
 
-@given(st.lists(st.booleans()), st.lists(st.integers()), st.lists(st.integers()))
-def test_interleaving_loses_nothing_and_keeps_each_order(slots, apart, others):
-    tagged_apart = [("apart", value) for value in apart]
-    tagged_others = [("others", value) for value in others]
-    merged = interleave(slots, tagged_apart, tagged_others)
-    assert [row for row in merged if row[0] == "apart"] == tagged_apart
-    assert [row for row in merged if row[0] == "others"] == tagged_others
+@given(st.lists(st.integers(0, 2)), st.lists(st.lists(st.integers()), min_size=3, max_size=3))
+def test_interleaving_loses_nothing_and_keeps_each_order(slots, pools):
+    tagged = [[(number, value) for value in pool] for number, pool in enumerate(pools)]
+    merged = interleave(slots, tagged)
+    assert [[row for row in merged if row[0] == number] for number in range(3)] == tagged
 
 
 @given(
