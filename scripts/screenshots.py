@@ -46,6 +46,7 @@ def pages(page: Page, address: str) -> Iterator[tuple[str, str]]:
         "images": f"{at}/images",
         "jobs": f"{at}/jobs",
         "models": f"{at}/models",
+        "acceptance": f"{at}/models/acceptance",
         "kpis": f"{at}/kpis",
         "labels": f"{at}/labels",
         "exchange": f"{at}/exchange",

@@ -12,7 +12,7 @@ SERIOUS = {"serious", "critical"}
 PATHS = ("", "/images", "/annotate", "/review", "/grid", "/jobs", "/models", "/models/1", "/kpis")
 MORE_PATHS = ("/labels", "/exchange", "/settings")
 SETTINGS = ("members", "account", "tokens", "audit")
-COMPARISONS = ("/models/2", "/models/compare", "/models/compare?versions=1,2")
+COMPARISONS = ("/models/2", "/models/acceptance", "/models/compare", "/models/compare?versions=1,2")
 
 
 @pytest.fixture
