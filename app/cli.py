@@ -319,7 +319,7 @@ def progress_bar() -> Iterator[OnProgress]:
 
 
 @application.command("demo")
-def run_demo(
+def run_demo(  # noqa: PLR0913
     *,
     pack: Annotated[Path | None, typer.Option(help="Zip or folder: images/, labels.csv.")] = None,
     labeled: Annotated[float, typer.Option(help="Share that the inspector labels first.")] = 0.05,
@@ -331,6 +331,13 @@ def run_demo(
     train_seconds: Annotated[
         float | None,
         typer.Option(help="Time for each training; with a pack it takes what it needs.", min=1),
+    ] = None,
+    accept: Annotated[
+        float | None,
+        typer.Option(
+            help="In the end, accept confident answers by themselves, at most this share wrong "
+            "(0.05). It takes 1,400 photos for training or more."
+        ),
     ] = None,
 ) -> None:
     """Run the main job once, end to end, and print what it achieved."""
@@ -345,6 +352,7 @@ def run_demo(
         seed=seed,
         images=images,
         train_seconds=train_seconds,
+        allowed_error=accept,
     )
     try:
         with orderly_stop():

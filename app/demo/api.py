@@ -34,6 +34,12 @@ class Api:
         headers = {} if if_match is None else {"If-Match": if_match}
         return self._json(self._client.post(path, json=body, headers=headers))
 
+    def patch(self, path: str, body: Any, *, if_match: str) -> Any:
+        return self._json(self._client.patch(path, json=body, headers={"If-Match": if_match}))
+
+    def put(self, path: str, body: Any) -> Any:
+        return self._json(self._client.put(path, json=body))
+
     def upload(
         self, path: str, files: list[tuple[str, bytes]], captures: list[dict[str, str]]
     ) -> Any:

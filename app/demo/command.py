@@ -18,7 +18,7 @@ from app.core.db import make_engine, make_sessions, transaction
 from app.core.errors import Invalid
 from app.core.processes import Supervised
 from app.demo.api import Api
-from app.demo.figures import Figures
+from app.demo.figures import Accepted, Figures
 from app.demo.memory import peak_rss_mb
 from app.demo.pack import open_pack
 from app.demo.people import ASSUMED_SECONDS
@@ -28,6 +28,7 @@ from app.identity import service as identity
 from app.identity.models import Role
 from app.identity.permissions import ROLE_PERMISSIONS
 from app.stack import Stack, free_port, running_stack
+from app.training.promises import PROMISED_SHARES
 
 TEST_SHARE = 0.25
 # So that everything fits in the few minutes that a first look may take.
@@ -46,17 +47,21 @@ class DemoOptions:
     seed: int
     images: int
     train_seconds: float | None
+    allowed_error: float | None = None
 
     @property
     def script(self) -> Script:
         usual = RENDERED_TRAIN_SECONDS if self.pack is None else None
-        return Script(self.labeled, self.seed, self.train_seconds or usual)
+        return Script(self.labeled, self.seed, self.train_seconds or usual, self.allowed_error)
 
 
 def demo(options: DemoOptions) -> None:
     """Tell the whole story once. Raises `Invalid` for options or packs that make no sense."""
     if not 0 < options.labeled < 1:
         raise Invalid("--labeled is a share between 0 and 1, for example 0.05.")
+    if options.allowed_error not in {None, *PROMISED_SHARES}:
+        shares = ", ".join(map(str, PROMISED_SHARES))
+        raise Invalid(f"--accept is the share that may be wrong, one of {shares}.")
     console = Console(highlight=False, soft_wrap=True)
     started = time.monotonic()
     given = open_pack(options.pack or rendered_pack(options, console))
@@ -139,12 +144,25 @@ def summary(figures: Figures) -> dict[str, str]:
         "Pseudo-labels": f"{first.pseudo_labels}, {first.pseudo_label_precision or 0:.1%} right",
         "Review": f"{figures.decisions} decisions on {figures.reviewed} photos, "
         f"{figures.accepted} accepted",
+        "Accepted by itself": _accepted(figures.automatic),
         "Labeling time saved": _time_saved(figures.kpis["time_saved"]),
         "  assumed seconds": _listed(ASSUMED_SECONDS),
         "Seconds": _listed(figures.seconds),
         "Peak memory, MB": _listed(figures.peak_rss_mb),
     }
     return {name: value for name, value in lines.items() if value}
+
+
+def _accepted(automatic: Accepted | None) -> str:
+    if automatic is None:
+        return ""
+    if not automatic.answers:
+        return "nothing: the live model can promise too little"
+    return (
+        f"{automatic.answers} answers on the word of the model, {automatic.wrong} of them wrong "
+        f"({automatic.allowed_error:.0%} allowed), {automatic.cleared_images} photos not opened; "
+        f"{automatic.audited} answers checked blindly, {automatic.audited_wrong} wrong"
+    )
 
 
 def _time_saved(saved: dict[str, Any] | None) -> str:

@@ -25,6 +25,22 @@ class Round:
     gate_passed: bool | None
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What was accepted without a person, how much of it is wrong, and what checks found.
+
+    `ended`: labels whose acceptance the checks ended.
+    """
+
+    allowed_error: float
+    answers: int
+    wrong: int
+    audited: int
+    audited_wrong: int
+    ended: list[str]
+    cleared_images: int
+
+
 @dataclass
 class Figures:
     pack: str
@@ -36,6 +52,7 @@ class Figures:
     reviewed: int = 0
     decisions: int = 0
     accepted: int = 0
+    automatic: Accepted | None = None
     kpis: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_rss_mb: dict[str, float] = field(default_factory=dict)

@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from app.demo import automatic
 from app.demo.api import Api
 from app.demo.figures import Chip, Exhibit, Exhibits, Figures, Round
 from app.demo.pack import Pack, Photo
@@ -26,6 +27,8 @@ UPLOAD_PHOTOS, UPLOAD_BYTES = 50, 64 * 2**20
 LEASE_BATCH = 20
 # Enough photos to measure with, and no more than that: people label each of them.
 EVALUATION_PHOTOS, LEAST_EVALUATION_RATE, MOST_EVALUATION_RATE = 75, 0.05, 0.25
+# From 300 on, half of them are kept to promise by.
+PROMISING_PHOTOS = 340
 # Of the defects that Kizu renders itself; a pack of somebody else's has its own words.
 JAPANESE_NAMES = {
     "scratch": "傷",
@@ -54,11 +57,13 @@ class Script:
     """`labeled`: share of the training photos that the inspector labels before the first training.
 
     `train_seconds`: time for each training; None plans as long as the photos need.
+    `allowed_error`: in the end, accept without a person, at most this share wrong; None does not.
     """
 
     labeled: float
     seed: int
     train_seconds: float | None = None
+    allowed_error: float | None = None
 
 
 class Story:
@@ -93,6 +98,9 @@ class Story:
         with self._timed("review"):
             self._review()
         self._train_predict_score()
+        if self._script.allowed_error is not None:
+            with self._timed("accept and check"):
+                self._accept(self._script.allowed_error)
         self._figures.kpis = self._team.engineer.get(f"{self.project_path}/kpis")
         return self._figures
 
@@ -128,7 +136,8 @@ class Story:
 
     def _evaluation_rate(self) -> float:
         candidates = max(len([p for p in self._pack.photos if p.split != "test"]), 1)
-        wanted = EVALUATION_PHOTOS / candidates
+        accepts = self._script.allowed_error is not None
+        wanted = (PROMISING_PHOTOS if accepts else EVALUATION_PHOTOS) / candidates
         return min(max(wanted, LEAST_EVALUATION_RATE), MOST_EVALUATION_RATE)
 
     def _upload(self) -> None:
@@ -330,6 +339,15 @@ class Story:
                 advance(len(leases))
                 if not leases:
                     break
+
+    def _accept(self, allowed_error: float) -> None:
+        """Confident answers are accepted without a person; the inspector checks some blindly."""
+        engineer, path = self._team.engineer, self.project_path
+        accepted = automatic.accept(engineer, path, self._pack.classes, allowed_error)
+        rows = engineer.pages(f"{path}/pseudo-labels", state="auto_accepted")
+        wrong = sum(not self._is_right(row) for row in rows)
+        automatic.check(self._team.inspector, path, self._review_one)
+        self._figures.automatic = automatic.outcome(engineer, path, accepted, wrong, allowed_error)
 
     def _review_one(self, lease: dict[str, Any]) -> None:
         photo = self._photos[lease["image_id"]]

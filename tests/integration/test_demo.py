@@ -58,7 +58,7 @@ def test_the_main_job_from_photos_to_kpis(tmp_path):
 
 
 def test_bad_options_are_one_line_and_code_2(tmp_path):
-    for options in (("--labeled", "1.5"), ("--pack", "nowhere.zip")):
+    for options in (("--labeled", "1.5"), ("--pack", "nowhere.zip"), ("--accept", "0.5")):
         result = demo(tmp_path, *options)
         assert result.returncode == 2
         assert len(result.stderr.strip().splitlines()) == 1, result.stderr
