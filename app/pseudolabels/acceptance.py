@@ -121,11 +121,15 @@ def accept_new(session: Session, version: ModelVersion, image_ids: Collection[UU
     return _accept(session, version, repository.running(session, project.id), image_ids)
 
 
+def forget_idle(session: Session) -> None:
+    """Where a project stopped accepting, all that is open is looked at anew if it begins again."""
+    repository.forget_applied(session)
+
+
 def apply_contracts(session: Session) -> bool:
     """Accept one batch of what was open before its contract began; False when nothing is left."""
-    repository.forget_applied(session)
     of_project: dict[UUID, list[AcceptanceContract]] = defaultdict(list)
-    for contract in repository.unapplied(session):
+    for contract in repository.in_force(session):
         of_project[contract.project_id].append(contract)
     return any(_apply(session, *one) for one in of_project.items())
 

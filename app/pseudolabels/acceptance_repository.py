@@ -101,9 +101,9 @@ def newest(session: Session, project_id: UUID) -> dict[UUID, AcceptanceContract]
     return {row.label_id: row for row in session.scalars(of_project)}
 
 
-def unapplied(session: Session) -> list[AcceptanceContract]:
-    """Contracts that run in projects which accept, whatever they were applied to."""
-    in_force = (
+def in_force(session: Session) -> list[AcceptanceContract]:
+    """Contracts that run in projects which accept."""
+    found = (
         select(AcceptanceContract)
         .join(Project, Project.id == AcceptanceContract.project_id)
         .join(Label, Label.id == AcceptanceContract.label_id)
@@ -115,11 +115,11 @@ def unapplied(session: Session) -> list[AcceptanceContract]:
             Project.archived_at.is_(None),
         )
     )
-    return list(session.scalars(in_force))
+    return list(session.scalars(found))
 
 
 def forget_applied(session: Session) -> None:
-    """Where a project stopped accepting, all that is open is looked at anew if it begins again."""
+    """Of projects that accept nothing now."""
     idle = select(Project.id).where(Project.stage != RolloutStage.AUTO)
     session.execute(
         update(AcceptanceContract)
@@ -251,6 +251,20 @@ def accepted_counts(session: Session, project_id: UUID) -> dict[UUID, int]:
         .group_by(AcceptanceContract.label_id)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def supersede_decided(session: Session, image_ids: Collection[UUID]) -> None:
+    """What was accepted about labels that people or imports have stated meanwhile."""
+    session.execute(
+        update(PseudoLabel)
+        .where(
+            PseudoLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid))),
+            PseudoLabel.state == PseudoLabelState.AUTO_ACCEPTED,
+            is_decided(),
+        )
+        .values(state=PseudoLabelState.SUPERSEDED, decided_at=now())
+        .execution_options(synchronize_session="fetch")
+    )
 
 
 def stands(session: Session, pseudo_label: PseudoLabel) -> bool:

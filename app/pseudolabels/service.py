@@ -88,7 +88,9 @@ def propose(
 
 
 def supersede_decided(session: Session, project_id: UUID, image_ids: Collection[UUID]) -> None:
-    """Put aside what is open about labels that people or imports have stated meanwhile."""
+    """Put aside what is open or accepted about labels that people or imports have stated
+    meanwhile."""
+    acceptance_repository.supersede_decided(session, image_ids)
     _count(session, project_id, -repository.supersede_decided(session, image_ids))
 
 

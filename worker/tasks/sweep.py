@@ -117,6 +117,8 @@ def join_bursts(here: Process) -> None:
 
 def keep_contracts(here: Process) -> None:
     """Take back what contracts no longer cover, then accept what they do, batch by batch."""
+    with transaction(here.sessions) as session:
+        acceptance.forget_idle(session)
     for _ in range(ACCEPTANCE_BATCHES_PER_SWEEP):
         with transaction(here.sessions) as session:
             if not (acceptance.take_back(session) or acceptance.apply_contracts(session)):

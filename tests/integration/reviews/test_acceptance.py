@@ -51,6 +51,7 @@ def start(desk: Desk, *keys: str, allowed: float = ALLOWED) -> list[AcceptanceCo
 
 def sweep(desk: Desk) -> None:
     """As the worker's sweep does, until nothing is left."""
+    acceptance.forget_idle(desk.session)
     while acceptance.take_back(desk.session) or acceptance.apply_contracts(desk.session):
         desk.session.flush()
 
@@ -261,6 +262,28 @@ def test_who_changes_what_a_model_decided_is_believed(desk):
     desk.submit(held, additions={desk.labels["scratch"].id: LabelValue.ABSENT})
     assert truth(desk, image)["scratch"] == ("absent", "human")
     assert states(desk, image) == {"scratch": "rejected", "dent": "accepted"}
+
+
+def test_what_people_stated_themselves_counts_as_accepted_no_more(desk):
+    start(desk, "scratch", "dent")
+    image = plain_image(desk)
+    suggest(desk, image, scratch=0.95, dent=0.95, rust=0.85)
+    [held] = desk.lease()
+    said = desk.submit(held)
+    assert states(desk, image) == {
+        "scratch": "superseded",
+        "dent": "superseded",
+        "rust": "accepted",
+    }
+    assert [one.accepted for one in audits.overview(desk.session, desk.project)] == [0, 0, 0]
+    service.undo(
+        desk.session, project=desk.project, actor_id=desk.reviewer.id, annotation_id=said.id
+    )
+    assert states(desk, image) == {
+        "scratch": "auto_accepted",
+        "dent": "auto_accepted",
+        "rust": "pending",
+    }
 
 
 def test_an_undone_audit_counts_no_more_and_is_due_again(desk):
