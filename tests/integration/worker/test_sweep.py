@@ -5,12 +5,19 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from app.annotations.models import LabelValue
 from app.core.clock import now
 from app.core.db import transaction
 from app.core.idempotency import IdempotencyKey
 from app.core.ids import new_id
 from app.jobs import service
 from app.jobs.models import JobKind, WorkerHeartbeat
+from app.projects import service as projects
+from app.pseudolabels import acceptance
+from app.pseudolabels import service as pseudolabels
+from app.pseudolabels.models import PseudoLabel
+from app.pseudolabels.rows import Proposal
+from tests.factories import make_images, make_project, make_version
 from worker.base_task import JobRun, run_job, work_root
 from worker.process import this_process
 from worker.tasks import sweep
@@ -118,3 +125,24 @@ def test_a_heartbeat_is_one_row_per_worker(work):
             service.beat(session, name="cpu@here", queue="cpu", device="cpu")
     with work.sessions() as session:
         assert session.scalar(select(func.count()).select_from(WorkerHeartbeat)) == 1
+
+
+def test_contracts_are_kept_by_the_sweep(work):
+    with transaction(work.sessions) as session:
+        project = make_project(session, labels=("scratch",), stage="auto")
+        [label] = projects.list_labels(session, project.id)
+        promise = {"value": 1, "alpha": 0.05, "threshold": 0.9}
+        card = {"labels": [{"key": "scratch"}], "promises": {"scratch": [promise]}}
+        version = make_version(session, project, [label.id], card=card)
+        [image] = make_images(session, project, 1)
+        proposal = Proposal(image.id, label.id, LabelValue.PRESENT, 0.95, 0.8)
+        pseudolabels.propose(session, version=version, rows=[proposal])
+        acceptance.start(session, project, label, 0.05, actor_id=None)
+    states = select(PseudoLabel.state).where(PseudoLabel.image_id == image.id)
+    sweep.run()
+    with transaction(work.sessions) as session:
+        assert session.scalars(states).all() == ["auto_accepted"]
+        acceptance.stop(session, project, label, takes_back=True, actor_id=None)
+    sweep.run()
+    with transaction(work.sessions) as session:
+        assert session.scalars(states).all() == ["pending"]
