@@ -54,31 +54,19 @@ def augment(pixels: Tensor, view: View, draws: Draws, how: Augmentation) -> Tens
     """One view of each photo; `pixels` and the result are (B, C, H, W) in 0..1."""
     if view is View.PLAIN:
         return pixels
-    pixels = orient(pixels, draws, how.orientations)
-    pixels = _nudge(pixels, draws, how)
+    pixels = _move(pixels, draws, how)
     if view is View.STRONG:
         pixels = _relight(pixels, draws, how)
         pixels = _blur_some(pixels, draws)
         pixels = _add_noise(pixels, draws, how)
         pixels = _cut_out(pixels, draws, how)
-    return pixels.clamp(0, 1)
+    return pixels.clamp_(0, 1)
 
 
 def usual_orientations(height: int, width: int) -> Orientations:
     """Oblong photos are not turned: squeezed into a square, they would show other shapes."""
     oblong = max(height, width) > 1.2 * min(height, width)
     return Orientations.MIRRORED if oblong else Orientations.ANY
-
-
-def orient(pixels: Tensor, draws: Draws, orientations: Orientations) -> Tensor:
-    """A random allowed orientation for each photo of (B, C, H, W)."""
-    draw = _coins(len(pixels), draws).to(pixels.device)
-    pixels = _where(draw[0], pixels.flip(3), pixels)
-    if orientations is not Orientations.UPRIGHT:
-        pixels = _where(draw[1], pixels.flip(2), pixels)
-    if orientations is Orientations.ANY:
-        pixels = _where(draw[2], pixels.transpose(2, 3), pixels)
-    return pixels
 
 
 def plain_views(pixels: Tensor, orientations: Orientations, count: int) -> list[Tensor]:
@@ -89,10 +77,6 @@ def plain_views(pixels: Tensor, orientations: Orientations, count: int) -> list[
     if orientations is Orientations.ANY:
         views += [view.transpose(2, 3) for view in views]
     return views[:count]
-
-
-def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    return torch.where(condition[:, None, None, None], yes, no)
 
 
 def _uniform(pixels: Tensor, low: float, high: float, draws: Draws) -> Tensor:
@@ -115,40 +99,54 @@ def _coins(count: int, draws: Draws) -> Tensor:
     return torch.stack([torch.randint(0, 2, (3,), generator=own) for own in draws], dim=1).bool()
 
 
-def _nudge(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
-    """Shift and scale a little; the border is mirrored in."""
+def _move(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
+    """A random allowed orientation, shifted and scaled a little, in one sampling of each photo; the
+    border is mirrored in."""
     count, _, height, width = pixels.shape
-    scale = _uniform(pixels, 1 - how.scale, 1 + how.scale, draws).view(count)
+    turned = _orientation(count, draws, how.orientations)
+    scale = 1 + how.scale * (2 * _drawn(torch.rand, draws, count) - 1)
     shift = (_drawn(torch.rand, draws, count, 2) - 0.5) * 4 * how.shift  # grid spans 2
-    theta = torch.zeros(count, 2, 3, device=pixels.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = scale
-    theta[:, :, 2] = shift.to(pixels.device)
-    grid = F.affine_grid(theta, [count, 1, height, width], align_corners=False)
+    theta = torch.cat([turned * scale[:, None, None], turned @ shift[:, :, None]], dim=2)
+    grid = F.affine_grid(theta.to(pixels), [count, 1, height, width], align_corners=False)
     return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+
+
+def _orientation(count: int, draws: Draws, orientations: Orientations) -> Tensor:
+    """For each photo a matrix (count, 2, 2) from where a pixel lies to where it is taken from."""
+    mirrored, upended, transposed = _coins(count, draws).float()
+    if orientations is Orientations.UPRIGHT:
+        upended = torch.zeros(count)
+    signs = torch.diag_embed(torch.stack([1 - 2 * mirrored, 1 - 2 * upended], dim=1))
+    if orientations is not Orientations.ANY:
+        return signs
+    swapped = signs.flip(2)
+    return torch.where(transposed.bool()[:, None, None], swapped, signs)
 
 
 def _relight(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
     gamma = _uniform(pixels, -how.gamma, how.gamma, draws).exp()
     contrast = _uniform(pixels, -how.contrast, how.contrast, draws).exp()
     brightness = _uniform(pixels, -how.brightness, how.brightness, draws)
-    pixels = pixels.clamp(1e-4, 1) ** gamma
-    mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
-    return (pixels - mean) * contrast + mean + brightness
+    # In place: what a view costs is the memory that it goes through.
+    lit = pixels.clamp(1e-4, 1).log_().mul_(gamma).exp_()
+    mean = lit.mean(dim=(1, 2, 3), keepdim=True)
+    return lit.sub_(mean).mul_(contrast).add_(mean + brightness)
 
 
 def _blur_some(pixels: Tensor, draws: Draws) -> Tensor:
     """Three by three binomial blur on every fourth photo or so."""
-    padded = F.pad(pixels, (1, 1, 1, 1), mode="replicate")
+    some = torch.nonzero(_drawn(torch.rand, draws, len(pixels)) < 0.25).flatten().to(pixels.device)
+    padded = F.pad(pixels[some], (1, 1, 1, 1), mode="replicate")
     # By rows, then by columns: a convolution of one channel takes twice as long.
     rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
     blurred = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16
-    some = _drawn(torch.rand, draws, len(pixels)) < 0.25
-    return _where(some.to(pixels.device), blurred, pixels)
+    return pixels.index_copy(0, some, blurred)
 
 
 def _add_noise(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
     strength = _uniform(pixels, 0, how.noise, draws)
-    return pixels + strength * _drawn(_noise_on(pixels.device), draws, *pixels.shape)
+    noise = _drawn(_noise_on(pixels.device), draws, *pixels.shape)
+    return noise.mul_(strength).add_(pixels)
 
 
 def _noise_on(device: torch.device) -> Callable[..., Tensor]:
