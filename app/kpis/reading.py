@@ -11,8 +11,8 @@ from app.core.clock import now
 from app.core.errors import Invalid
 from app.kpis import days
 from app.kpis.evidence import Evidence
-from app.kpis.repository import Period
-from app.kpis.schemas import KpiQuery
+from app.kpis.repository import MOMENT, Period
+from app.kpis.schemas import KpiQuery, KpiRowQuery
 from app.projects.models import Project
 
 DEFAULT_DAYS = 30
@@ -32,9 +32,20 @@ class Reading:
     def period(self) -> Period:
         return period_of(self.project, self.query)
 
+    @property
+    def last_moment(self) -> datetime:
+        return self.period.end - MOMENT
+
     @cached_property
     def evidence(self) -> Evidence:
         return days.read(self.session, self.period)
+
+
+@dataclass(frozen=True)
+class RowReading(Reading):
+    """What is asked about one figure."""
+
+    query: KpiRowQuery
 
 
 def period_of(project: Project, query: KpiQuery) -> Period:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from app.annotations.models import Annotation
 from app.kpis.formulas import Floats
 from app.training.models import ModelState, ModelVersion
 
+# The smallest step of time that the database knows.
+MOMENT = timedelta(microseconds=1)
 # Each KPI joins what it needs of these, so that its plan is the database's to choose. What was
 # undone is little, and an index finds it: cheaper than to look for an undo of every statement.
 UNDONE = """
