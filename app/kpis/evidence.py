@@ -95,6 +95,14 @@ def first_day(day: date, size: Bucket) -> date:
     return week_of(day) if size == Bucket.WEEK else day
 
 
+def span_of(day: date, size: Bucket) -> date:
+    """The first of the days that figures by that size need not tell apart. Times are compared
+    within a week, and a week may lie in two months."""
+    if size == Bucket.MONTH:
+        return max(week_of(day), first_day(day, size))
+    return first_day(day, size)
+
+
 def week_of(day: date) -> date:
     """Its Monday."""
     return day - timedelta(days=day.weekday())

@@ -12,7 +12,7 @@ from app.core.errors import Invalid
 from app.kpis import days
 from app.kpis.evidence import Evidence
 from app.kpis.repository import MOMENT, Period
-from app.kpis.schemas import KpiQuery, KpiRowQuery
+from app.kpis.schemas import Bucket, KpiQuery, KpiRowQuery
 from app.projects.models import Project
 
 DEFAULT_DAYS = 30
@@ -36,9 +36,14 @@ class Reading:
     def last_moment(self) -> datetime:
         return self.period.end - MOMENT
 
+    @property
+    def size(self) -> Bucket:
+        """Of the smallest buckets that are shown."""
+        return self.query.bucket
+
     @cached_property
     def evidence(self) -> Evidence:
-        return days.read(self.session, self.period)
+        return days.read(self.session, self.period, self.size)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class RowReading(Reading):
     """What is asked about one figure."""
 
     query: KpiRowQuery
+
+    @property
+    def size(self) -> Bucket:
+        """Rows are shown one by one, of any size is what they are compared with: a week."""
+        return Bucket.WEEK
 
 
 def period_of(project: Project, query: KpiQuery) -> Period:
