@@ -7,6 +7,7 @@ kept days name the labels that were active. Statements are purged: that forgets 
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.core.clock import now
 from app.kpis import repository
-from app.kpis.evidence import Evidence, span_of
+from app.kpis.evidence import EVERYTHING, Evidence, Kind, span_of
 from app.kpis.packing import Packed, pack, unpack
 from app.kpis.repository import Period
 from app.kpis.schemas import Bucket
@@ -37,7 +38,7 @@ WITH late AS MATERIALIZED (
     FROM annotation AS undo JOIN annotation AS undone ON undone.id = undo.undoes_id
     WHERE undo.project_id = :project_id AND undo.undoes_id IS NOT NULL
       AND undo.created_at > undone.created_at + :longest_write)
-SELECT day, evidence FROM project_day
+SELECT day, evidence - CAST(:unneeded AS text[]) AS evidence FROM project_day
 WHERE project_id = :project_id AND time_zone = :time_zone AND day >= :first AND day < :after
   AND active_labels = ARRAY(
     SELECT id FROM label WHERE project_id = :project_id AND archived_at IS NULL ORDER BY id)
@@ -48,33 +49,42 @@ WHERE project_id = :project_id AND time_zone = :time_zone AND day >= :first AND 
 """)
 
 
-def read(session: Session, period: Period, size: Bucket = Bucket.DAY) -> Evidence:
+def read(
+    session: Session,
+    period: Period,
+    size: Bucket = Bucket.DAY,
+    kinds: Collection[Kind] = EVERYTHING,
+) -> Evidence:
     """What happened in a period, on its line if it names one; closed days no finer than buckets of
     that size, and weeks, need them."""
     first, after = _closed(session, period)
     if first >= after:
-        found = _count(session, period)
+        found = _count(session, period, kinds)
     else:
         zone = ZoneInfo(period.time_zone)
         found = Evidence.join(
             [
-                _count(session, _part(period, period.start, _midnight(first, zone))),
-                _read_closed(session, period, first, after, size),
-                _count(session, _part(period, _midnight(after, zone), period.end)),
+                _count(session, _part(period, period.start, _midnight(first, zone)), kinds),
+                _read_closed(session, period, first, after, size, kinds),
+                _count(session, _part(period, _midnight(after, zone), period.end), kinds),
             ]
         )
-    found.cleared.extend(repository.cleared_images(session, period))
+    if Kind.CLEARED in kinds:
+        found.cleared.extend(repository.cleared_images(session, period))
     return found if period.line is None else found.by_line().get(period.line, Evidence())
 
 
-def _count(session: Session, period: Period) -> Evidence:
+def _count(session: Session, period: Period, kinds: Collection[Kind] = EVERYTHING) -> Evidence:
     if period.start >= period.end:
         return Evidence()
+    ways: dict[Kind, Callable[[Session, Period], list[Any]]] = {
+        Kind.FINISHED: repository.finished_images,
+        Kind.DECISIONS: repository.decision_counts,
+        Kind.SPENT: repository.spent_times,
+        Kind.RESTATED: repository.restated_images,
+    }
     return Evidence(
-        repository.finished_images(session, period),
-        repository.decision_counts(session, period),
-        repository.spent_times(session, period),
-        repository.restated_images(session, period),
+        **{kind: count(session, period) for kind, count in ways.items() if kind in kinds}
     )
 
 
@@ -93,9 +103,15 @@ def _closed(session: Session, period: Period) -> tuple[date, date]:
 
 
 def _read_closed(
-    session: Session, period: Period, first: date, after: date, size: Bucket
+    session: Session,
+    period: Period,
+    first: date,
+    after: date,
+    size: Bucket,
+    kinds: Collection[Kind],
 ) -> Evidence:
     given = {**vars(period), "first": first, "after": after, "longest_write": LONGEST_WRITE}
+    given["unneeded"] = sorted(EVERYTHING.difference(kinds))
     kept = {row.day: row.evidence for row in session.execute(_IN_FORCE, given)}
     days = [first + n * DAY for n in range((after - first).days)]
     missing = [day for day in days if day not in kept]
@@ -104,7 +120,7 @@ def _read_closed(
     spans: dict[date, list[Packed]] = defaultdict(list)
     for day in days:
         spans[span_of(day, size)].append(kept[day])
-    return Evidence.join([unpack(start, parts) for start, parts in spans.items()])
+    return Evidence.join([unpack(start, parts, kinds) for start, parts in spans.items()])
 
 
 def _count_and_keep(session: Session, period: Period, days: list[date]) -> dict[date, Packed]:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,19 @@ from app.kpis.repository import (
 )
 from app.kpis.schemas import Bucket
 from app.reviews.models import Verdict
+
+
+class Kind(StrEnum):
+    """What there can be evidence of: the fields of `Evidence`."""
+
+    FINISHED = "finished"
+    DECISIONS = "decisions"
+    SPENT = "spent"
+    RESTATED = "restated"
+    CLEARED = "cleared"
+
+
+EVERYTHING = frozenset(Kind)
 
 
 @dataclass(frozen=True)

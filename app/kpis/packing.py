@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
-from app.kpis.evidence import Evidence
+from app.kpis.evidence import Evidence, Kind
 from app.kpis.repository import DecisionCount, FinishedImages, RestatedImage, SpentTime
 
 Packed = dict[str, list[Any]]
@@ -21,7 +21,7 @@ _id = lru_cache(maxsize=10_000)(UUID)
 def pack(found: Evidence) -> Packed:
     """Without the day, which whoever keeps it knows."""
     return {
-        "finished": [
+        Kind.FINISHED: [
             [
                 row.reviewer_id and str(row.reviewer_id),
                 row.arm,
@@ -31,26 +31,26 @@ def pack(found: Evidence) -> Packed:
             ]
             for row in found.finished
         ],
-        "decisions": [
+        Kind.DECISIONS: [
             [str(label_id), *rest]
             for _, label_id, *rest in (vars(row).values() for row in found.decisions)
         ],
-        "spent": [[row.line, row.active_ms, row.audit_ms] for row in found.spent],
-        "restated": [[row.line, str(row.image_id)] for row in found.restated],
+        Kind.SPENT: [[row.line, row.active_ms, row.audit_ms] for row in found.spent],
+        Kind.RESTATED: [[row.line, str(row.image_id)] for row in found.restated],
     }
 
 
-def unpack(day: date, days: Sequence[Packed]) -> Evidence:
+def unpack(day: date, days: Sequence[Packed], kinds: Collection[Kind]) -> Evidence:
     """As if all had happened on one day: a row for what is alike in all of them."""
 
-    def rows(name: str) -> Iterable[list[Any]]:
-        return (row for packed in days for row in packed[name])
+    def rows(name: Kind) -> Iterable[list[Any]]:
+        return (row for packed in days if name in kinds for row in packed[name])
 
     return Evidence(
-        _finished(day, rows("finished")),
-        _decisions(day, rows("decisions")),
-        _spent(day, rows("spent")),
-        [RestatedImage(day, line, _id(image)) for line, image in rows("restated")],
+        _finished(day, rows(Kind.FINISHED)),
+        _decisions(day, rows(Kind.DECISIONS)),
+        _spent(day, rows(Kind.SPENT)),
+        [RestatedImage(day, line, _id(image)) for line, image in rows(Kind.RESTATED)],
     )
 
 
