@@ -32,8 +32,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # What starting made is never garbage: unless it is left out, looking for garbage walks through
-        # all of it, while somebody waits for a page.
+        # What starting made is never garbage. Unless it is left out, looking for garbage walks
+        # through all of it, while somebody waits for a page.
         gc.freeze()
         yield
         gc.unfreeze()
