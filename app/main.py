@@ -1,5 +1,6 @@
 """`create_app()`: settings, middleware, routers, error handlers; nothing else."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -31,7 +32,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # What starting made is never garbage. Unless it is left out, looking for garbage walks
+        # through all of it, while somebody waits for a page.
+        gc.freeze()
         yield
+        gc.unfreeze()
         engine.dispose()
 
     app = api_alone()

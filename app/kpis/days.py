@@ -6,22 +6,22 @@ is counted anew. A label is put away or brought back, which says what it takes t
 kept days name the labels that were active. Statements are purged: that forgets the kept days.
 """
 
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import numpy as np
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.core.clock import now
 from app.kpis import repository
-from app.kpis.evidence import Evidence
-from app.kpis.repository import DecisionCount, FinishedImages, Period, RestatedImage, SpentTime
+from app.kpis.evidence import EVERYTHING, Evidence, Kind, span_of
+from app.kpis.packing import Packed, pack, unpack
+from app.kpis.repository import Period
 from app.kpis.schemas import Bucket
 from app.projects import kept_days
 from app.projects import service as projects
@@ -31,8 +31,6 @@ CLOSED_AFTER = timedelta(hours=1)
 # No transaction that states or undoes something is open for longer.
 LONGEST_WRITE = timedelta(minutes=30)
 DAY = timedelta(days=1)
-# Few labels and people, in many rows.
-_id = lru_cache(maxsize=10_000)(UUID)
 # An undo within `longest_write` of its statement was there before the statement's day was closed.
 _IN_FORCE = text("""
 WITH late AS MATERIALIZED (
@@ -40,7 +38,7 @@ WITH late AS MATERIALIZED (
     FROM annotation AS undo JOIN annotation AS undone ON undone.id = undo.undoes_id
     WHERE undo.project_id = :project_id AND undo.undoes_id IS NOT NULL
       AND undo.created_at > undone.created_at + :longest_write)
-SELECT day, evidence FROM project_day
+SELECT day, evidence - CAST(:unneeded AS text[]) AS evidence FROM project_day
 WHERE project_id = :project_id AND time_zone = :time_zone AND day >= :first AND day < :after
   AND active_labels = ARRAY(
     SELECT id FROM label WHERE project_id = :project_id AND archived_at IS NULL ORDER BY id)
@@ -51,32 +49,42 @@ WHERE project_id = :project_id AND time_zone = :time_zone AND day >= :first AND 
 """)
 
 
-def read(session: Session, period: Period) -> Evidence:
-    """What happened in a period, on its line if it names one."""
+def read(
+    session: Session,
+    period: Period,
+    size: Bucket = Bucket.DAY,
+    kinds: Collection[Kind] = EVERYTHING,
+) -> Evidence:
+    """What happened in a period, on its line if it names one; closed days no finer than buckets of
+    that size, and weeks, need them."""
     first, after = _closed(session, period)
     if first >= after:
-        found = _count(session, period)
+        found = _count(session, period, kinds)
     else:
         zone = ZoneInfo(period.time_zone)
         found = Evidence.join(
             [
-                _count(session, _part(period, period.start, _midnight(first, zone))),
-                _read_closed(session, period, first, after),
-                _count(session, _part(period, _midnight(after, zone), period.end)),
+                _count(session, _part(period, period.start, _midnight(first, zone)), kinds),
+                _read_closed(session, period, first, after, size, kinds),
+                _count(session, _part(period, _midnight(after, zone), period.end), kinds),
             ]
         )
-    found.cleared.extend(repository.cleared_images(session, period))
+    if Kind.CLEARED in kinds:
+        found.cleared.extend(repository.cleared_images(session, period))
     return found if period.line is None else found.by_line().get(period.line, Evidence())
 
 
-def _count(session: Session, period: Period) -> Evidence:
+def _count(session: Session, period: Period, kinds: Collection[Kind] = EVERYTHING) -> Evidence:
     if period.start >= period.end:
         return Evidence()
+    ways: dict[Kind, Callable[[Session, Period], list[Any]]] = {
+        Kind.FINISHED: repository.finished_images,
+        Kind.DECISIONS: repository.decision_counts,
+        Kind.SPENT: repository.spent_times,
+        Kind.RESTATED: repository.restated_images,
+    }
     return Evidence(
-        repository.finished_images(session, period),
-        repository.decision_counts(session, period),
-        repository.spent_times(session, period),
-        repository.restated_images(session, period),
+        **{kind: count(session, period) for kind, count in ways.items() if kind in kinds}
     )
 
 
@@ -94,16 +102,28 @@ def _closed(session: Session, period: Period) -> tuple[date, date]:
     return max(first, began.astimezone(zone).date()), after
 
 
-def _read_closed(session: Session, period: Period, first: date, after: date) -> Evidence:
+def _read_closed(
+    session: Session,
+    period: Period,
+    first: date,
+    after: date,
+    size: Bucket,
+    kinds: Collection[Kind],
+) -> Evidence:
     given = {**vars(period), "first": first, "after": after, "longest_write": LONGEST_WRITE}
+    given["unneeded"] = sorted(EVERYTHING.difference(kinds))
     kept = {row.day: row.evidence for row in session.execute(_IN_FORCE, given)}
-    days = (first + n * DAY for n in range((after - first).days))
+    days = [first + n * DAY for n in range((after - first).days)]
     missing = [day for day in days if day not in kept]
-    counted = _count_and_keep(session, period, missing) if missing else []
-    return Evidence.join([*(_unpacked(day, content) for day, content in kept.items()), *counted])
+    if missing:
+        kept |= _count_and_keep(session, period, missing)
+    spans: dict[date, list[Packed]] = defaultdict(list)
+    for day in days:
+        spans[span_of(day, size)].append(kept[day])
+    return Evidence.join([unpack(start, parts, kinds) for start, parts in spans.items()])
 
 
-def _count_and_keep(session: Session, period: Period, days: list[date]) -> list[Evidence]:
+def _count_and_keep(session: Session, period: Period, days: list[date]) -> dict[date, Packed]:
     """In ascending order, so that two who keep the same days do not wait for each other. What could
     change while they are counted is read before: a change then makes the kept days void."""
     is_kept = kept_days.may_keep(session, period.project_id)
@@ -111,7 +131,7 @@ def _count_and_keep(session: Session, period: Period, days: list[date]) -> list[
     zone, counted_at = ZoneInfo(period.time_zone), now()
     span = _part(period, _midnight(days[0], zone), _midnight(days[-1] + DAY, zone))
     parts = _count(session, span).by_bucket(Bucket.DAY)
-    found = [parts.get(day, Evidence()) for day in days]
+    found = {day: pack(parts.get(day, Evidence())) for day in days}
     if is_kept:
         same = {
             "project_id": period.project_id,
@@ -122,8 +142,8 @@ def _count_and_keep(session: Session, period: Period, days: list[date]) -> list[
         _keep(
             session,
             [
-                same | {"day": day, "ends_at": _midnight(day + DAY, zone), "evidence": _packed(one)}
-                for day, one in zip(days, found, strict=True)
+                same | {"day": day, "ends_at": _midnight(day + DAY, zone), "evidence": packed}
+                for day, packed in found.items()
             ],
         )
     return found
@@ -134,39 +154,6 @@ def _keep(session: Session, rows: list[dict[str, Any]]) -> None:
     changed = {name: new.excluded[name] for name in ("counted_at", "active_labels", "evidence")}
     where = ProjectDay.__table__.primary_key
     session.execute(new.on_conflict_do_update(index_elements=where, set_=changed), rows)
-
-
-def _packed(found: Evidence) -> dict[str, list[Any]]:
-    return {
-        "finished": [
-            [
-                row.reviewer_id and str(row.reviewer_id),
-                row.arm,
-                row.line,
-                row.count,
-                row.seconds.tolist(),
-            ]
-            for row in found.finished
-        ],
-        "decisions": [
-            [str(label_id), *rest]
-            for _, label_id, *rest in (vars(row).values() for row in found.decisions)
-        ],
-        "spent": [[row.line, row.active_ms, row.audit_ms] for row in found.spent],
-        "restated": [[row.line, str(row.image_id)] for row in found.restated],
-    }
-
-
-def _unpacked(day: date, kept: dict[str, list[Any]]) -> Evidence:
-    return Evidence(
-        [
-            FinishedImages(day, reviewer and _id(reviewer), arm, line, count, np.array(seconds))
-            for reviewer, arm, line, count, seconds in kept["finished"]
-        ],
-        [DecisionCount(day, _id(label), *rest) for label, *rest in kept["decisions"]],
-        [SpentTime(day, *row) for row in kept["spent"]],
-        [RestatedImage(day, line, _id(image)) for line, image in kept["restated"]],
-    )
 
 
 def _part(period: Period, start: datetime, end: datetime) -> Period:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,19 @@ from app.kpis.repository import (
 )
 from app.kpis.schemas import Bucket
 from app.reviews.models import Verdict
+
+
+class Kind(StrEnum):
+    """What there can be evidence of: the fields of `Evidence`."""
+
+    FINISHED = "finished"
+    DECISIONS = "decisions"
+    SPENT = "spent"
+    RESTATED = "restated"
+    CLEARED = "cleared"
+
+
+EVERYTHING = frozenset(Kind)
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,14 @@ def first_day(day: date, size: Bucket) -> date:
     if size == Bucket.MONTH:
         return day.replace(day=1)
     return week_of(day) if size == Bucket.WEEK else day
+
+
+def span_of(day: date, size: Bucket) -> date:
+    """The first of the days that figures by that size need not tell apart. Times are compared
+    within a week, and a week may lie in two months."""
+    if size == Bucket.MONTH:
+        return max(week_of(day), first_day(day, size))
+    return first_day(day, size)
 
 
 def week_of(day: date) -> date:

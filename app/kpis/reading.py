@@ -1,5 +1,6 @@
 """What is asked about a project: in which period, and the evidence of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -10,14 +11,23 @@ from sqlalchemy.orm import Session
 from app.core.clock import now
 from app.core.errors import Invalid
 from app.kpis import days
-from app.kpis.evidence import Evidence
-from app.kpis.repository import Period
-from app.kpis.schemas import KpiQuery
+from app.kpis.evidence import EVERYTHING, Evidence, Kind
+from app.kpis.repository import MOMENT, Period
+from app.kpis.schemas import Bucket, Figure, KpiQuery, KpiRowQuery
 from app.projects.models import Project
 
 DEFAULT_DAYS = 30
 # A day more, thirty days less, or the same moment in another zone: all must remain a date.
 YEARS = range(2, 9999)
+# All others are shares of decisions.
+NEEDED: dict[Figure, Collection[Kind]] = {
+    Figure.TIME_SAVED: {Kind.FINISHED, Kind.SPENT, Kind.CLEARED},
+    Figure.FINISHED_IMAGES: {Kind.FINISHED},
+    Figure.IMAGES_PER_HOUR: {Kind.FINISHED},
+    Figure.ACTIVE_TIME: {Kind.SPENT},
+    Figure.QUEUE: (),
+    Figure.AGREEMENT: {Kind.RESTATED},
+}
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,39 @@ class Reading:
     def period(self) -> Period:
         return period_of(self.project, self.query)
 
+    @property
+    def last_moment(self) -> datetime:
+        return self.period.end - MOMENT
+
+    @property
+    def size(self) -> Bucket:
+        """Of the smallest buckets that are shown."""
+        return self.query.bucket
+
+    @property
+    def kinds(self) -> Collection[Kind]:
+        """What the figures need."""
+        return EVERYTHING
+
     @cached_property
     def evidence(self) -> Evidence:
-        return days.read(self.session, self.period)
+        return days.read(self.session, self.period, self.size, self.kinds)
+
+
+@dataclass(frozen=True)
+class RowReading(Reading):
+    """What is asked about one figure."""
+
+    query: KpiRowQuery
+
+    @property
+    def size(self) -> Bucket:
+        """Rows are shown one by one, of any size is what they are compared with: a week."""
+        return Bucket.WEEK
+
+    @property
+    def kinds(self) -> Collection[Kind]:
+        return NEEDED.get(self.query.figure, {Kind.DECISIONS})
 
 
 def period_of(project: Project, query: KpiQuery) -> Period:

@@ -11,7 +11,7 @@ from app.core.http.transactions import make_router
 from app.core.pagination import Page
 from app.identity.deps import CanRead
 from app.kpis import service
-from app.kpis.reading import Reading
+from app.kpis.reading import Reading, RowReading
 from app.kpis.rows import list_rows
 from app.kpis.schemas import KpiQuery, KpiRowOut, KpiRowQuery, KpisOut
 from app.kpis.table import rows_to_csv, to_csv
@@ -69,7 +69,7 @@ def list_kpi_rows(
 ) -> Page[KpiRowOut]:
     """The newest first; of the queue, what has waited longest. What each row adds to the figure is
     its `contribution`. The queue's rows leave out photos of the control arm."""
-    found = list_rows(Reading(session, project, query), query, limit=query.limit)
+    found = list_rows(RowReading(session, project, query), limit=query.limit)
     return Page(items=found.rows, next_cursor=found.next_cursor)
 
 
@@ -87,7 +87,7 @@ def read_kpi_rows_table(
     query: Annotated[KpiRowQuery, Query()],
 ) -> Response:
     """All of them, whatever `limit` says; after 50,000 the next ones are in the header `Link`."""
-    found = list_rows(Reading(session, project, query), query, limit=ROWS_IN_A_TABLE)
+    found = list_rows(RowReading(session, project, query), limit=ROWS_IN_A_TABLE)
     answer = _table(f"{project.slug}-{query.figure}.csv", rows_to_csv(found.rows))
     if found.next_cursor:
         following = request.url.include_query_params(cursor=found.next_cursor)

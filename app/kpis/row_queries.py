@@ -13,10 +13,19 @@ from sqlalchemy.orm import Session
 from app.annotations.models import Annotation
 from app.core.clock import now
 from app.core.pagination import Slice, decode_cursor, encode_cursor
-from app.kpis.repository import CLEARED, DAY, FINISHED, OPINION, UNANSWERED, UNDONE, Period, sql
+from app.kpis.repository import (
+    CLEARED,
+    DAY,
+    FINISHED,
+    MOMENT,
+    OPINION,
+    UNANSWERED,
+    UNDONE,
+    Period,
+    sql,
+)
 from app.kpis.schemas import Figure
 
-MOMENT = timedelta(microseconds=1)
 _NO_DECISION = """
     CAST(NULL AS uuid) AS label_id, CAST(NULL AS text) AS suggested_value,
     CAST(NULL AS text) AS stated_value, CAST(NULL AS text) AS verdict,

@@ -12,7 +12,7 @@ from app.core.pagination import Slice
 from app.images.models import Arm
 from app.kpis.evidence import week_of
 from app.kpis.formulas import EVERYBODY, Control
-from app.kpis.reading import Reading
+from app.kpis.reading import RowReading
 from app.kpis.row_queries import EvidenceRow, rows_behind
 from app.kpis.schemas import Figure, KpiRowOut, KpiRowQuery, RowKind
 from app.reviews.models import Verdict
@@ -30,8 +30,9 @@ ABOUT_LABELS = frozenset(
 Contribution = Callable[[EvidenceRow], float | None]
 
 
-def list_rows(reading: Reading, query: KpiRowQuery, *, limit: int) -> Slice[KpiRowOut]:
+def list_rows(reading: RowReading, *, limit: int) -> Slice[KpiRowOut]:
     """One page. Raises `Invalid` for a label that does not exist, or where labels do not matter."""
+    query = reading.query
     keys = annotations.label_keys(reading.session, reading.project.id)
     is_of_opinions = query.figure == Figure.AGREEMENT
     found = rows_behind(
@@ -43,7 +44,7 @@ def list_rows(reading: Reading, query: KpiRowQuery, *, limit: int) -> Slice[KpiR
         cursor=query.cursor,
         limit=limit,
     )
-    contribution = _contribution(reading, query.figure)
+    contribution = _contribution(reading)
     rows = [_describe(row, keys, contribution(row)) for row in found.rows]
     return Slice(rows, found.next_cursor)
 
@@ -59,7 +60,8 @@ def _label_id(query: KpiRowQuery, keys: dict[UUID, str]) -> UUID | None:
     raise Invalid(f"unknown label: {query.label}")
 
 
-def _contribution(reading: Reading, figure: Figure) -> Contribution:
+def _contribution(reading: RowReading) -> Contribution:
+    figure = reading.query.figure
     if figure == Figure.TIME_SAVED:
         return _seconds_saved(reading.evidence.control)
     if figure == Figure.QUEUE:

@@ -1,7 +1,7 @@
 """Reads the rows behind the KPIs and lets `formulas` turn them into figures."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -12,12 +12,13 @@ from app.images.models import Arm
 from app.kpis import formulas, repository
 from app.kpis.evidence import Evidence, acceptance, suggestion_counts
 from app.kpis.formulas import Control, Estimate, TimeSaved
-from app.kpis.reading import Reading
+from app.kpis.reading import Reading, RowReading
 from app.kpis.repository import DecisionCount, ModelFigures, Period
 from app.kpis.schemas import (
     AgreementOut,
     BucketOut,
     DetectionGainOut,
+    Figure,
     GainOut,
     KpisOut,
     LabelGainOut,
@@ -65,6 +66,48 @@ def compute(reading: Reading) -> KpisOut:
             for start, part in sorted(found.by_bucket(query.bucket).items())
         ],
     )
+
+
+def figure_of(reading: RowReading) -> float | None:
+    """The figure whose rows are asked for, alone, in the unit that the table has it in."""
+    query = reading.query
+    if query.figure in FIGURES:
+        return FIGURES[query.figure](reading) if query.label is None else None
+    labels = projects.list_labels(reading.session, reading.project.id, include_archived=True)
+    shares: list[ShareOut | None] = [
+        getattr(quality, query.figure)
+        for quality in _qualities(labels, reading.evidence.decisions)
+        if query.label in (None, quality.label)
+    ]
+    known = [share for share in shares if share is not None]
+    count = sum(share.count for share in known)
+    return sum(share.value * share.count for share in known) / count if count else None
+
+
+def _saved_hours(reading: Reading) -> float | None:
+    saved = reading.evidence.time_saved(reading.evidence.control)
+    return hours(saved.seconds) if saved else None
+
+
+def _pace(reading: Reading) -> float | None:
+    pace = formulas.throughput(reading.evidence.seconds())
+    return pace.value if pace else None
+
+
+def _alpha(reading: Reading) -> float | None:
+    found = _agreement(reading.session, reading.period, reading.evidence)
+    return found.alpha if found else None
+
+
+# Those that are not of labels.
+FIGURES: dict[Figure, Callable[[Reading], float | None]] = {
+    Figure.TIME_SAVED: _saved_hours,
+    Figure.FINISHED_IMAGES: lambda reading: reading.evidence.finished_images,
+    Figure.IMAGES_PER_HOUR: _pace,
+    Figure.ACTIVE_TIME: lambda reading: reading.evidence.active_hours,
+    Figure.QUEUE: lambda reading: _queue(reading.session, reading.period).pending_pseudo_labels,
+    Figure.AGREEMENT: _alpha,
+}
 
 
 def list_lines(session: Session, project: Project) -> list[str]:

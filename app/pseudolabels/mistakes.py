@@ -15,30 +15,33 @@ from app.training.models import ModelVersion
 
 EVEN_ODDS = 0.5
 
-# Of a false alarm and of a miss alike, the worst is the one farthest from even odds.
+# Of a false alarm and of a miss alike, the worst is the one farthest from even odds. Numbers and
+# ids alone are sorted: names are looked up for those that are left.
 _WORST = text("""
 WITH asked AS (
     SELECT * FROM unnest(CAST(:label_ids AS uuid[]), CAST(:places AS int[])) AS asked(id, place)),
-seen AS MATERIALIZED (
-    SELECT image.id, image.file_name, prediction.probabilities
-    FROM image JOIN prediction ON prediction.image_id = image.id
-    WHERE image.project_id = :project_id AND image.split = 'evaluation'
-      AND image.deleted_at IS NULL AND prediction.model_version_id = :version_id),
-answered AS (
-    SELECT seen.id, seen.file_name, label_id, value, asked.place,
-        seen.probabilities[asked.place] AS probability
-    FROM seen
-    JOIN image_label ON image_label.image_id = seen.id AND image_label.source <> 'auto'
-    JOIN asked ON asked.id = image_label.label_id),
 mistaken AS (
+    SELECT image.id, label_id, prediction.probabilities[asked.place] AS probability,
+        asked.place * 2 + CAST(value = 'present' AS int) AS kind
+    FROM image
+    JOIN prediction
+      ON prediction.image_id = image.id AND prediction.model_version_id = :version_id
+    JOIN image_label ON image_label.image_id = image.id AND image_label.source <> 'auto'
+    JOIN asked ON asked.id = image_label.label_id
+    WHERE image.project_id = :project_id AND image.split = 'evaluation'
+      AND image.deleted_at IS NULL
+      AND ((value = 'absent' AND prediction.probabilities[asked.place] >= :even_odds)
+        OR (value = 'present' AND prediction.probabilities[asked.place] < :even_odds))),
+ranked AS (
     SELECT *, row_number() OVER (
-        PARTITION BY label_id, value ORDER BY abs(probability - :even_odds) DESC, id) AS rank
-    FROM answered
-    WHERE (value = 'absent' AND probability >= :even_odds)
-       OR (value = 'present' AND probability < :even_odds))
-SELECT id, file_name, label_id, value, probability
-FROM mistaken WHERE rank <= :limit ORDER BY place, value, rank
+        PARTITION BY kind ORDER BY abs(probability - :even_odds) DESC, id) AS rank
+    FROM mistaken)
+SELECT id, (SELECT file_name FROM image WHERE image.id = ranked.id) AS file_name, label_id,
+    CASE kind % 2 WHEN 1 THEN 'present' ELSE 'absent' END AS value, probability
+FROM ranked WHERE rank <= :limit ORDER BY kind, rank
 """)
+# A bad version errs about tens of thousands of labels: they are sorted in memory, not on a disk.
+_ROOM = text("SELECT set_config('work_mem', '16MB', true)")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def worst_mistakes(
         "even_odds": EVEN_ODDS,
         "limit": limit,
     }
+    session.execute(_ROOM)
     return [
         Mistake(row.id, row.file_name, row.label_id, LabelValue(row.value), float(row.probability))
         for row in session.execute(_WORST, given)

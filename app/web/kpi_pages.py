@@ -1,7 +1,6 @@
 """The KPI pages: what labeling costs and saves, how good suggestions are, and the rows behind."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -14,15 +13,13 @@ from app.core.http.deps import SessionDep
 from app.identity.deps import CanRead
 from app.kpis import rows
 from app.kpis import service as kpis
-from app.kpis.reading import Reading
+from app.kpis.reading import Reading, RowReading
 from app.kpis.schemas import (
     Bucket,
     BucketOut,
-    Figure,
     KpiQuery,
     KpiRowQuery,
     KpisOut,
-    ShareOut,
 )
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
@@ -32,7 +29,6 @@ from app.web.templating import render
 
 CHART_WIDTH, CHART_HEIGHT = 300.0, 130.0
 BUCKETS_IN_A_CHART = 31
-MOMENT = timedelta(microseconds=1)
 ROWS_PER_PAGE = 50
 router = page_router("/projects/{slug}/kpis")
 
@@ -51,7 +47,8 @@ def kpi_page(
     principal: CanRead,
     query: Annotated[PageQuery, Query()],
 ) -> HTMLResponse:
-    found = kpis.compute(Reading(session, project, query))
+    reading = Reading(session, project, query)
+    found = kpis.compute(reading)
     labels = projects.list_labels(session, project.id, include_archived=True)
     return render(
         request,
@@ -65,7 +62,7 @@ def kpi_page(
         charts_of=series_charts(found),
         wish=wish_of(query),
         made_at=now(),
-        **_days(found),
+        **_days(reading),
     )
 
 
@@ -78,14 +75,11 @@ def rows_page(
     query: Annotated[KpiRowQuery, Query()],
 ) -> HTMLResponse:
     """With `HX-Request` and a cursor only the further rows are sent."""
-    reading = Reading(session, project, query)
-    found = rows.list_rows(reading, query, limit=ROWS_PER_PAGE)
+    reading = RowReading(session, project, query)
+    found = rows.list_rows(reading, limit=ROWS_PER_PAGE)
     is_further = query.cursor is not None and "hx-request" in request.headers
     labels = projects.list_labels(session, project.id, include_archived=True)
-    whole: dict[str, Any] = {}
-    if not is_further:
-        computed = kpis.compute(reading)
-        whole = {"value": value_of(computed, query), "kpis": computed, **_days(computed)}
+    whole = {} if is_further else {"value": kpis.figure_of(reading), **_days(reading)}
     return render(
         request,
         "kpi_row_items.html" if is_further else "kpi_rows.html",
@@ -112,34 +106,16 @@ def wish_of(query: KpiQuery) -> Callable[..., str]:
     return wish
 
 
-def _days(found: KpisOut) -> dict[str, Any]:
+def _days(reading: Reading) -> dict[str, Any]:
     """The first and the last day that the figures cover, as the factory's calendar has them."""
-    zone, last_moment = ZoneInfo(found.time_zone), found.end - MOMENT
+    period, last_moment = reading.period, reading.last_moment
+    zone = ZoneInfo(period.time_zone)
     return {
+        "period": period,
         "last_moment": last_moment,
-        "first_day": found.start.astimezone(zone).date(),
+        "first_day": period.start.astimezone(zone).date(),
         "last_day": last_moment.astimezone(zone).date(),
     }
-
-
-def value_of(found: KpisOut, query: KpiRowQuery) -> float | None:
-    """The figure whose rows are listed, in the unit that the table has it in."""
-    values: dict[Figure, float | None] = {
-        Figure.TIME_SAVED: found.time_saved.hours if found.time_saved else None,
-        Figure.FINISHED_IMAGES: found.finished_images,
-        Figure.IMAGES_PER_HOUR: found.images_per_hour,
-        Figure.ACTIVE_TIME: found.active_hours,
-        Figure.QUEUE: found.queue.pending_pseudo_labels,
-        Figure.AGREEMENT: found.agreement.alpha if found.agreement else None,
-    }
-    if query.figure in values:
-        return values[query.figure] if query.label is None else None
-    shares: list[ShareOut | None] = [
-        getattr(label, query.figure) for label in found.labels if query.label in (None, label.label)
-    ]
-    known = [share for share in shares if share is not None]
-    count = sum(share.count for share in known)
-    return sum(share.value * share.count for share in known) / count if count else None
 
 
 def series_charts(found: KpisOut) -> dict[str, charts.Chart | None]:

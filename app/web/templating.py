@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent, parse_pattern
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -26,6 +27,8 @@ from app.web.languages import Language, choose_language, translations
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 UNKNOWN = "–"
+# A page writes hundreds of numbers, in a few patterns.
+_pattern = lru_cache(parse_pattern)
 MOMENTS = {Language.JAPANESE: "y/MM/dd HH:mm", Language.ENGLISH: "d MMM y, HH:mm"}
 
 
@@ -57,40 +60,41 @@ def _filters(language: Language) -> dict[str, Any]:
     def name(label: Label) -> str:
         return label_name(label, language)
 
+    locale = Locale.parse(language)
     return {
-        **_date_filters(language),
-        **_number_filters(language),
+        **_date_filters(locale, MOMENTS[language]),
+        **_number_filters(locale),
         "label_name": name,
         "figure": charts.figure,
     }
 
 
-def _date_filters(language: Language) -> dict[str, Any]:
+def _date_filters(locale: Locale, moments: str) -> dict[str, Any]:
     def moment(value: datetime | None, zone: str = "UTC") -> str:
         if value is None:
             return UNKNOWN
-        return format_datetime(value, MOMENTS[language], tzinfo=ZoneInfo(zone), locale=language)
+        return format_datetime(value, moments, tzinfo=ZoneInfo(zone), locale=locale)
 
     def day(value: datetime, zone: str = "UTC") -> str:
-        return format_date(value.astimezone(ZoneInfo(zone)), "medium", locale=language)
+        return format_date(value.astimezone(ZoneInfo(zone)), "medium", locale=locale)
 
     return {"moment": moment, "day": day}
 
 
-def _number_filters(language: Language) -> dict[str, Any]:
+def _number_filters(locale: Locale) -> dict[str, Any]:
     def number(value: float | None, digits: int = 0) -> str:
         if value is None:
             return UNKNOWN
-        pattern = "#,##0." + "0" * digits if digits else "#,##0"
+        pattern = _pattern("#,##0." + "0" * digits if digits else "#,##0")
         unsigned_zero = round(value, digits) + 0.0
-        return format_decimal(unsigned_zero, pattern, locale=language)
+        return format_decimal(unsigned_zero, pattern, locale=locale)
 
     def percent(value: float | None, digits: int = 0) -> str:
-        pattern = "0." + "0" * digits + "%" if digits else "0%"
-        return UNKNOWN if value is None else format_percent(value, pattern, locale=language)
+        pattern = _pattern("0." + "0" * digits + "%" if digits else "0%")
+        return UNKNOWN if value is None else format_percent(value, pattern, locale=locale)
 
     def money(value: float | Decimal | None, currency: str) -> str:
-        return UNKNOWN if value is None else format_currency(value, currency, locale=language)
+        return UNKNOWN if value is None else format_currency(value, currency, locale=locale)
 
     return {"number": number, "percent": percent, "money": money}
 

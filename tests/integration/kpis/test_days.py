@@ -1,5 +1,6 @@
 """Days that are over are counted once, and the figures are those of counting anew."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,8 +17,9 @@ from app.core.config import Settings
 from app.core.storage import make_store
 from app.images.models import Arm
 from app.kpis import days, repository, service
+from app.kpis.evidence import week_of
 from app.kpis.reading import Reading, period_of
-from app.kpis.schemas import KpiQuery
+from app.kpis.schemas import Bucket, KpiQuery
 from app.projects import kept_days
 from app.projects.models import ProjectDay
 from tests.factories import make_user
@@ -110,6 +112,32 @@ def test_kept_days_are_those_of_counting_all_at_once(past):
     assert reading.restated
 
 
+def told_apart(found: Any, size: Bucket) -> dict[Any, Any]:
+    """What figures by that size tell apart: per bucket its counts, per week whose times it has."""
+    apart: dict[Any, Any] = {}
+    for start, part in found.by_bucket(size).items():
+        for row in part.finished:
+            seconds = apart.setdefault((start, row.reviewer_id, row.arm, week_of(row.day)), [])
+            seconds += row.seconds.tolist()
+        apart[start, "finished"] = part.finished_images
+        apart[start, "spent"] = sum(row.active_ms for row in part.spent)
+        apart[start, "decisions"] = Counter()
+        for row in part.decisions:
+            alike = {**vars(row), "day": None, "count": None}
+            apart[start, "decisions"][tuple(alike.values())] += row.count
+        apart[start, "restated"] = {row.image_id for row in part.restated}
+    return {key: sorted(x) if isinstance(x, list) else x for key, x in apart.items()}
+
+
+@pytest.mark.parametrize("size", list(Bucket))
+def test_days_that_are_read_together_are_those_of_counting(past, size):
+    period = period_of(past.project, KpiQuery())
+    days_apart = days.read(past.session, period)
+    together = days.read(past.session, period, size)
+    assert told_apart(together, size) == told_apart(days_apart, size)
+    assert (len(together.finished) < len(days_apart.finished)) == (size != Bucket.DAY)
+
+
 @pytest.mark.parametrize("bucket", ["day", "week", "month"])
 def test_figures_stay_the_same_when_days_are_read_instead_of_counted(past, bucket):
     first = figures(past, bucket=bucket)
@@ -175,6 +203,29 @@ def test_a_label_put_away_has_its_days_counted_anew(office):
     assert office.kpis().finished_images == 1
     removal.archive_label(office.session, label, is_archived=False, actor_id=None)
     assert office.kpis().finished_images == 0
+
+
+def test_a_label_put_away_while_days_are_counted_has_them_counted_anew(office, monkeypatch):
+    """They are kept with the labels of before, which are not those of any reading after."""
+    image = office.photo()
+    first = office.state(image, "scratch", complete=False, active_ms=1000)
+    office.state(image, "dent", "rust", complete=False, active_ms=1000)
+    annotations.undo(office.session, first.id, actor_id=office.desk.reviewer.id)
+    a_day_passes(office)
+    count, yesterday = repository.finished_images, now() - timedelta(days=1)
+
+    def count_slowly(session: Session, period: repository.Period) -> Any:
+        found = count(session, period)
+        if period.start <= yesterday < period.end:
+            label = office.desk.labels["scratch"]
+            removal.archive_label(session, label, is_archived=True, actor_id=None)
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(repository, "finished_images", count_slowly)
+        assert office.kpis().finished_images == 0
+    assert kept(office) == 1
+    assert office.kpis().finished_images == 1
 
 
 def test_another_time_zone_has_other_days(past):

@@ -11,7 +11,9 @@ from sqlalchemy import update
 from app.annotations.models import LabelValue, Source
 from app.core.clock import now
 from app.images.models import Arm, Image
-from app.kpis.schemas import Figure
+from app.kpis import service
+from app.kpis.reading import RowReading
+from app.kpis.schemas import Figure, KpiRowQuery
 from app.projects import service as projects
 from app.projects.models import Counter as ProjectCounter
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
@@ -122,6 +124,35 @@ def test_the_time_saved_is_the_sum_of_its_rows(reader):
     audits = [row["seconds"] for row in rows if row["kind"] == "audit"]
     assert sum(audits) == saved["audit_seconds"] == 7
     assert {row["contribution"] for row in rows if row["arm"] == "control"} == {0.0}
+
+
+def figure_alone(office, figure, label=None):
+    query = KpiRowQuery(figure=figure, label=label)
+    return service.figure_of(RowReading(office.session, office.project, query))
+
+
+def test_a_figure_alone_is_the_one_among_all(busy):
+    office, found = busy, busy.kpis()
+    assert figure_alone(office, "time_saved") == found.time_saved.hours
+    assert figure_alone(office, "finished_images") == found.finished_images
+    assert figure_alone(office, "images_per_hour") == found.images_per_hour
+    assert figure_alone(office, "active_time") == found.active_hours
+    assert figure_alone(office, "queue") == found.queue.pending_pseudo_labels
+    assert figure_alone(office, "acceptance_rate") == pytest.approx(found.acceptance_rate.value)
+    for quality in found.labels:
+        for figure in ("acceptance_rate", "precision", "recall", "absent_precision"):
+            share = getattr(quality, figure)
+            alone = figure_alone(office, figure, quality.label)
+            assert alone == (None if share is None else pytest.approx(share.value))
+
+
+def test_agreement_alone_is_the_one_among_all(office):
+    image = office.photo()
+    office.state(image, "scratch", active_ms=1000)
+    office.state(image, "dent", author=make_user(office.session), active_ms=1000)
+    found = office.kpis().agreement
+    assert found is not None
+    assert figure_alone(office, "agreement") == found.alpha
 
 
 @pytest.mark.parametrize("figure", ["precision", "recall", "absent_precision", "acceptance_rate"])
