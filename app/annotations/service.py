@@ -139,6 +139,7 @@ def append_entries(
     repository.append_labels(session, rows)
     _reproject(session, scope)
     image_queue.mark_reviewed(session, {a.image_id for a in appended if a.finishes_image})
+    image_queue.mark_opened(session, {a.image_id for a in appended if a.source == Source.HUMAN})
     return appended
 
 

@@ -94,6 +94,12 @@ class Image(Identified, Versioned, Base):
             "arm_draw",
             postgresql_where=text("state = 'ready' AND reviewed_at IS NULL AND deleted_at IS NULL"),
         ),
+        Index(
+            "ix_image_cleared",
+            "project_id",
+            "cleared_at",
+            postgresql_where=text("cleared_at IS NOT NULL"),
+        ),
         Index("ix_image_burst", "burst_id", "id", postgresql_where=text("deleted_at IS NULL")),
         Index(
             "ix_image_without_burst",
@@ -131,6 +137,7 @@ class Image(Identified, Versioned, Base):
     novelty: Mapped[float | None]
     arm_draw: Mapped[float] = mapped_column(server_default=text("random()"))
     reviewed_at: Mapped[datetime | None]
+    cleared_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
 
     @property

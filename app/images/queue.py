@@ -6,9 +6,10 @@ reviewer gets next is decided in `reviews`.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Float, Uuid, bindparam, func, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Float, Uuid, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.core.clock import now
@@ -60,9 +61,21 @@ def mark_reviewed(session: Session, image_ids: Collection[UUID]) -> None:
     _set_reviewed_at(session, image_ids, reviewed=True)
 
 
+def mark_cleared(session: Session, image_ids: Collection[UUID]) -> None:
+    """Models have left nothing to decide about these images: nobody has to open them."""
+    _set_reviewed_at(session, image_ids, reviewed=True)
+    _set_cleared_at(session, image_ids, cleared=True)
+
+
+def mark_opened(session: Session, image_ids: Collection[UUID]) -> None:
+    """People have said something about these images, cleared or not."""
+    _set_cleared_at(session, image_ids, cleared=False)
+
+
 def reopen(session: Session, image_ids: Collection[UUID]) -> None:
     """There is something to decide about these images again."""
     _set_reviewed_at(session, image_ids, reviewed=False)
+    _set_cleared_at(session, image_ids, cleared=False)
 
 
 def set_priorities(session: Session, priorities: Mapping[UUID, Priority]) -> None:
@@ -80,12 +93,26 @@ def set_priorities(session: Session, priorities: Mapping[UUID, Priority]) -> Non
 
 
 def _set_reviewed_at(session: Session, image_ids: Collection[UUID], *, reviewed: bool) -> None:
+    unlike = Image.reviewed_at.is_(None) if reviewed else Image.reviewed_at.is_not(None)
+    _set(session, image_ids, unlike, reviewed_at=now() if reviewed else None)
+
+
+def _set_cleared_at(session: Session, image_ids: Collection[UUID], *, cleared: bool) -> None:
+    unlike = Image.cleared_at.is_(None) if cleared else Image.cleared_at.is_not(None)
+    _set(session, image_ids, unlike, cleared_at=now() if cleared else None)
+
+
+def _set(
+    session: Session,
+    image_ids: Collection[UUID],
+    which: ColumnElement[bool],
+    **values: datetime | None,
+) -> None:
     if not image_ids:
         return
-    unlike = Image.reviewed_at.is_(None) if reviewed else Image.reviewed_at.is_not(None)
     session.execute(
         update(Image)
-        .where(Image.id == func.any(bindparam("ids", list(image_ids), ARRAY(Uuid))), unlike)
-        .values(reviewed_at=now() if reviewed else None)
+        .where(Image.id == func.any(bindparam("ids", list(image_ids), ARRAY(Uuid))), which)
+        .values(**values)
         .execution_options(synchronize_session="fetch")
     )

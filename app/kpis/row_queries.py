@@ -198,7 +198,7 @@ def rows_behind(
     if cursor is not None:
         place = (Annotation.created_at.expression, Annotation.id.expression)
         last = decode_cursor(cursor, place)
-    given = {**vars(period), "until": period.end, "label_id": label_id}
+    given = {**vars(period), "label_id": label_id}
     given |= {"image_ids": list(image_ids), "last_at": last[0], "last_id": last[1]}
     rows: list[EvidenceRow] = []
     for start, end in _parts(figure, period, last[0]):

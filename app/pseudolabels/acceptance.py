@@ -175,7 +175,10 @@ def lock_accepted(session: Session, image_id: UUID) -> list[PseudoLabel]:
 def clear(session: Session, image_ids: Collection[UUID]) -> None:
     """Images on which people and models together leave nothing open leave the queue, except for
     those that are to be audited."""
-    image_queue.mark_reviewed(session, repository.cleared(session, image_ids))
+    done = repository.done(session, image_ids)
+    opened = repository.opened(session, done)
+    image_queue.mark_reviewed(session, opened)
+    image_queue.mark_cleared(session, done - opened)
 
 
 def _accept(

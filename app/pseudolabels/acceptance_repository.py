@@ -226,7 +226,7 @@ def due_for_audit(session: Session, image_ids: Collection[UUID]) -> set[UUID]:
     return set(session.scalars(select(Image.id).where(_one_of(image_ids), is_audit_due())))
 
 
-def cleared(session: Session, image_ids: Collection[UUID]) -> set[UUID]:
+def done(session: Session, image_ids: Collection[UUID]) -> set[UUID]:
     """Those that are still in the queue although every label is known, and no audit is due."""
     known = exists().where(ImageLabel.image_id == Image.id, ImageLabel.label_id == Label.id)
     unknown = exists().where(
@@ -237,6 +237,13 @@ def cleared(session: Session, image_ids: Collection[UUID]) -> set[UUID]:
     waiting = (Image.state == ImageState.READY) & Image.reviewed_at.is_(None)
     found = select(Image.id).where(_one_of(image_ids), waiting, ~unknown, ~is_audit_due())
     return set(session.scalars(found))
+
+
+def opened(session: Session, image_ids: Collection[UUID]) -> set[UUID]:
+    """Those about which people have said something."""
+    of_images = ImageLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid)))
+    of_people = select(ImageLabel.image_id).where(of_images, ImageLabel.source == Source.HUMAN)
+    return set(session.scalars(of_people.distinct()))
 
 
 def accepted_counts(session: Session, project_id: UUID) -> dict[UUID, int]:

@@ -11,6 +11,7 @@ depends_on = None
 RUNNING = sa.text("ended_at IS NULL")
 AUTO_ACCEPTED = sa.text("state = 'auto_accepted'")
 UNDER_CONTRACT = sa.text("contract_id IS NOT NULL")
+CLEARED = sa.text("cleared_at IS NOT NULL")
 OF_AUDITS = sa.text("arm = 'audit'")
 
 
@@ -65,6 +66,10 @@ def upgrade() -> None:
         ["image_id"],
         postgresql_where=AUTO_ACCEPTED,
     )
+    op.add_column("image", sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index(
+        "ix_image_cleared", "image", ["project_id", "cleared_at"], postgresql_where=CLEARED
+    )
     op.create_index(
         "ix_decision_audit", "decision", ["project_id", "id"], postgresql_where=OF_AUDITS
     )
@@ -72,6 +77,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_decision_audit", "decision")
+    op.drop_index("ix_image_cleared", "image")
+    op.drop_column("image", "cleared_at")
     op.drop_index("ix_pseudo_label_auto_accepted", "pseudo_label")
     op.drop_index("ix_pseudo_label_contract", "pseudo_label")
     op.drop_column("pseudo_label", "contract_id")

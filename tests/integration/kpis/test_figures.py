@@ -11,6 +11,7 @@ from app.annotations.models import Annotation, LabelValue, Source
 from app.core.clock import now
 from app.images.models import Arm
 from app.kpis.repository import Period, finished_images
+from app.pseudolabels import acceptance
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.reviews import service as reviews
 from app.reviews.models import Verdict
@@ -193,6 +194,7 @@ def test_images_that_nobody_opened_count_and_audits_cost(office):
     for image in (cleared, opened):
         office.state(image, "scratch", source=Source.AUTO)
     office.state(half, "scratch", complete=False, source=Source.AUTO)
+    acceptance.clear(office.session, [image.id for image in (cleared, opened, half)])
     office.state(opened, "scratch", arm=Arm.AUDIT, active_ms=7000)
     saved = office.kpis().time_saved
     assert (saved.auto_accepted_images, saved.audit_seconds) == (1, 7)

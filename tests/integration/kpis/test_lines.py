@@ -11,6 +11,7 @@ from app.images.models import Arm
 from app.kpis import service
 from app.projects import service as projects
 from app.projects.models import Counter
+from app.pseudolabels import acceptance
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from tests.integration.kpis.conftest import ASSISTED, CONTROL
 
@@ -33,6 +34,7 @@ def clear(office, *images):
     projects.adjust_counter(office.session, office.project.id, waiting, -len(images))
     for image in images:
         office.state(image, "scratch", source=Source.AUTO)
+    acceptance.clear(office.session, [image.id for image in images])
 
 
 @pytest.fixture

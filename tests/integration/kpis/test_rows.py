@@ -16,6 +16,7 @@ from app.kpis.reading import RowReading
 from app.kpis.schemas import Figure, KpiRowQuery
 from app.projects import service as projects
 from app.projects.models import Counter as ProjectCounter
+from app.pseudolabels import acceptance
 from app.pseudolabels.models import PseudoLabel, PseudoLabelState
 from app.reviews import service as reviews
 from app.reviews.models import Verdict
@@ -78,6 +79,7 @@ def _clear(office):
     )
     for image in (cleared, audited):
         office.state(image, "scratch", source=Source.AUTO)
+    acceptance.clear(office.session, [cleared.id, audited.id])
     office.state(audited, "scratch", arm=Arm.AUDIT, active_ms=7000)
 
 
