@@ -336,7 +336,7 @@ def run_demo(  # noqa: PLR0913
         float | None,
         typer.Option(
             help="In the end, accept confident answers by themselves, at most this share wrong "
-            "(0.05). It takes 1,400 photos for training or more."
+            "(0.05). It takes 2,000 photos for training or more."
         ),
     ] = None,
 ) -> None:

@@ -27,8 +27,8 @@ UPLOAD_PHOTOS, UPLOAD_BYTES = 50, 64 * 2**20
 LEASE_BATCH = 20
 # Enough photos to measure with, and no more than that: people label each of them.
 EVALUATION_PHOTOS, LEAST_EVALUATION_RATE, MOST_EVALUATION_RATE = 75, 0.05, 0.25
-# From 300 on, half of them are kept to promise by.
-PROMISING_PHOTOS = 340
+# From 300 on half of them are kept to promise by; bursts are drawn whole, so that fewer may come.
+PROMISING_PHOTOS = 480
 # Of the defects that Kizu renders itself; a pack of somebody else's has its own words.
 JAPANESE_NAMES = {
     "scratch": "傷",

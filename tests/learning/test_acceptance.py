@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from mapie.risk_control import BinaryClassificationController
 
-from worker.learning.acceptance import GRID, error_upper_bound, fewest_trials, promise
+from worker.learning.acceptance import (
+    GRID,
+    error_upper_bound,
+    fewest_accepted,
+    fewest_trials,
+    promise,
+)
 
 
 def answers(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -57,6 +63,16 @@ def test_unknown_labels_take_no_part():
     assert promise(chance, labels, value=1, alpha=0.05, delta=0.05) == known
 
 
+def test_one_error_among_the_surest_does_not_end_everything():
+    """Of 600 answers the second surest is wrong, and no other."""
+    chance = np.linspace(0.99995, 0.6, 600)
+    labels = np.ones(600, np.int8)
+    labels[1] = 0
+    made = promise(chance, labels, value=1, alpha=0.05, delta=0.05)
+    assert made is not None
+    assert (made.accepted, made.errors) == (600, 1)
+
+
 def test_scores_that_lie_are_not_trusted():
     rng = np.random.default_rng(0)
     labels = (rng.random(2000) < 0.5).astype(np.int8)
@@ -76,7 +92,7 @@ def test_mapie_promises_the_same(value, seed):
     chance, labels = answers(1500, np.random.default_rng(seed))
     ours = promise(chance, labels, value=value, alpha=alpha, delta=delta)
     sure = chance if value else 1 - chance
-    enough = [t for t in GRID if (sure >= t).sum() >= fewest_trials(alpha, delta)]
+    enough = [t for t in GRID if (sure >= t).sum() >= fewest_accepted(sure, alpha, delta)]
     oracle = BinaryClassificationController(
         lambda x: np.stack([1 - x, x], axis=1),
         "precision",

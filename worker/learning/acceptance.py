@@ -16,6 +16,9 @@ Labels = NDArray[np.int8]
 
 # Strictest first, fixed before any label is seen; the half of a grid below 0.5 accepts guesses.
 GRID = 1 - np.geomspace(1e-4, 0.5, 60)
+# The first test accepts at least this share of the answers that lie above one half: among the few
+# surest ones a single error would end the whole sequence (research/LOG.md).
+FIRST_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ def fewest_trials(alpha: float, delta: float) -> int:
     return int(np.ceil(np.log(delta) / np.log1p(-alpha)))
 
 
+def fewest_accepted(confidence: Scores, alpha: float, delta: float) -> int:
+    """How many answers the strictest threshold that is tested accepts; `confidence` (N,)."""
+    likely = np.count_nonzero(confidence >= GRID[-1])
+    return max(fewest_trials(alpha, delta), int(np.ceil(FIRST_SHARE * likely)))
+
+
 def promise(
     probabilities: Scores, labels: Labels, *, value: int, alpha: float, delta: float
 ) -> Promise | None:
@@ -55,7 +64,7 @@ def promise(
     Learn-then-test (Angelopoulos et al., Annals of Applied Statistics 2025) with thresholds tested
     in a fixed order, strictest first, up to the first that fails: the chance that any accepted
     threshold breaks its promise is then at most `delta`, whatever their number. Thresholds that
-    accept too few photos to promise anything are passed over; that depends on scores alone.
+    accept too few photos to promise much are passed over; that depends on scores alone.
     `probabilities` (N,) are calibrated chances of "present"; `labels` (N,) are 1, 0, -1 unknown.
     """
     if value not in {PRESENT, ABSENT}:
@@ -63,7 +72,7 @@ def promise(
     known = labels >= 0
     confidence = probabilities[known] if value == PRESENT else 1 - probabilities[known]
     wrong = labels[known] != value
-    needed, best = fewest_trials(alpha, delta), None
+    needed, best = fewest_accepted(confidence, alpha, delta), None
     for threshold in GRID:
         accepted = confidence >= threshold
         trials, errors = int(accepted.sum()), int((accepted & wrong).sum())
