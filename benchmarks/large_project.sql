@@ -45,6 +45,23 @@ SELECT uuidv7(), now(), image.project_id, image.id, label.id, :version,
     CASE WHEN random() < 0.3 THEN 'present' ELSE 'absent' END, 0.5 + random() / 2, 0.5, 'pending'
 FROM image JOIN label ON label.position < 3 WHERE reviewed_at IS NULL AND split = 'train';
 
+INSERT INTO acceptance_contract (id, created_at, project_id, label_id, allowed_error)
+SELECT uuidv7(), now() - interval '60 days', :project, id, 0.05 FROM label;
+
+UPDATE image SET reviewed_at = now(), cleared_at = now() - random() * interval '60 days'
+WHERE reviewed_at IS NULL AND split = 'train' AND arm_draw > 0.7;
+
+UPDATE pseudo_label SET state = 'auto_accepted', decided_at = image.cleared_at, contract_id = acceptance_contract.id
+FROM image, acceptance_contract
+WHERE image.id = image_id AND cleared_at IS NOT NULL AND acceptance_contract.label_id = pseudo_label.label_id;
+
+INSERT INTO annotation (id, created_at, project_id, image_id, source, is_complete, finishes_image)
+SELECT uuidv7(), cleared_at, project_id, id, 'auto', false, false FROM image WHERE cleared_at IS NOT NULL;
+
+INSERT INTO image_label (image_id, label_id, project_id, value, source, annotation_id, updated_at)
+SELECT annotation.image_id, label.id, annotation.project_id, 'absent', 'auto', annotation.id, now()
+FROM annotation CROSS JOIN label WHERE source = 'auto';
+
 INSERT INTO decision (id, created_at, project_id, image_id, label_id, annotation_id, model_version_id,
     reviewer_id, verdict, value, suggested_value, was_shown, arm, confidence, active_ms)
 SELECT uuidv7(), annotation.created_at, annotation.project_id, image_id, label_id, annotation.id, :version,

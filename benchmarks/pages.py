@@ -59,7 +59,11 @@ PAGES = (
 )
 MISTAKES = "/models/1/mistakes"  # a part of the page before
 KPI_ROWS = "/kpis/rows?figure=time_saved"
-MORE_PAGES = ("/jobs", "/models", "/models/1", MISTAKES, "/kpis", KPI_ROWS, "/labels", "/exchange")
+ACCEPTANCE = "/models/acceptance"
+MORE_PAGES = (
+    *("/jobs", "/models", "/models/1", MISTAKES, ACCEPTANCE),
+    *("/kpis", KPI_ROWS, "/labels", "/exchange"),
+)
 WARM, TIMED = 3, 21
 LOOP_PHOTOS = 40
 SQL = Path(__file__).with_name("large_project.sql")
