@@ -35,7 +35,7 @@ from app.jobs.models import Job, JobKind, JobState
 from app.projects import kept_days
 from app.projects.models import Label, Project, ProjectCounter, ProjectDay
 from app.pseudolabels import heat_maps
-from app.pseudolabels.models import Prediction, PseudoLabel
+from app.pseudolabels.models import AcceptanceContract, Prediction, PseudoLabel
 from app.reviews.models import Decision, ReviewDraft, ReviewLease, ReviewSkip
 from app.training.models import DatasetSnapshot, ModelVersion
 
@@ -171,7 +171,10 @@ def _prefixes(session: Session, project_id: UUID) -> list[str]:
 def purge_remainder(session: Session, project_id: UUID) -> None:
     """Remove what is left of a project without photos: all but its row and its purges."""
     allow(session)
-    parts = (ModelVersion, DatasetSnapshot, Label, ProjectCounter, ProjectDay)
+    parts = (
+        *(ModelVersion, DatasetSnapshot, AcceptanceContract, Label),
+        *(ProjectCounter, ProjectDay),
+    )
     for part in parts:
         _execute(session, delete(part).where(part.project_id == project_id))
     ours = and_(Job.project_id == project_id, Job.kind != JobKind.PURGE)

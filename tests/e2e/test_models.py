@@ -170,3 +170,18 @@ def test_a_running_training_stops_when_its_worker_does(page, workplace):
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("[data-job-stage]")).to_have_text("Being cancelled")
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_a_contract_begins_and_ends_on_its_page(page):
+    said = answer_dialogs(page, accept=True)
+    page.goto("/projects/parts/models")
+    page.get_by_role("link", name="Automatic acceptance").click()
+    row = page.get_by_role("row").nth(1)
+    expect(row).to_contain_text("By people")
+    row.get_by_role("combobox").select_option("0.02")
+    row.get_by_role("button", name="Begin").click()
+    expect(row).to_contain_text("Waits for the stage")
+    expect(row.get_by_role("combobox")).to_have_value("0.02")
+    row.get_by_role("button", name="Stop").click()
+    expect(row).to_contain_text("Stopped")
+    assert said == [], "nothing was accepted, so there is nothing to confirm"

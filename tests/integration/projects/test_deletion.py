@@ -24,9 +24,9 @@ from app.jobs import service as jobs
 from app.jobs.models import Job, JobKind, JobState
 from app.projects import service as projects
 from app.projects.models import Label, Project
-from app.pseudolabels import heat_maps
+from app.pseudolabels import acceptance, heat_maps
 from app.pseudolabels import service as pseudolabels
-from app.pseudolabels.models import Prediction, PseudoLabel
+from app.pseudolabels.models import AcceptanceContract, Prediction, PseudoLabel
 from app.pseudolabels.rows import PredictionRow, Proposal
 from app.reviews import service as reviews
 from app.reviews.models import Decision, ReviewDraft, ReviewLease, Verdict
@@ -37,7 +37,7 @@ from worker.tasks import purge
 
 URL = "/api/v1/projects"
 OF_PROJECTS = (Image, Label, Annotation, ImageLabel, PseudoLabel, Prediction, Decision, ReviewLease)
-OF_MODELS = (ModelVersion, DatasetSnapshot)
+OF_MODELS = (ModelVersion, DatasetSnapshot, AcceptanceContract)
 
 
 @pytest.fixture
@@ -108,6 +108,7 @@ def work_on(session, slug: str, store) -> Project:
         session, **statement, values={label.id: LabelValue.ABSENT}, is_complete=True
     )
     annotations.undo(session, said.id, actor_id=person.id)
+    acceptance.start(session, project, label, 0.05, actor_id=person.id)
     return project
 
 
