@@ -71,7 +71,7 @@ def test_the_page_says_what_runs_and_what_is_missing(client, desk, path):
     client.put(f"{path}/labels/dent/acceptance", json={"allowed_error": 0.05})
     client.cookies.set("kizu_language", "en")
     text = client.get(page).text
-    for expected in ("Running", "Not enough evidence", "By people", "90.0%"):
+    for expected in ("Running", "Too little evidence", "By people", "90.0%"):
         assert expected in text
     desk.project.stage = "assist"
     desk.version.card = {}
