@@ -98,6 +98,7 @@ class Image(Identified, Versioned, Base):
             "ix_image_cleared",
             "project_id",
             "cleared_at",
+            "line",
             postgresql_where=text("cleared_at IS NOT NULL"),
         ),
         Index("ix_image_burst", "burst_id", "id", postgresql_where=text("deleted_at IS NULL")),

@@ -239,10 +239,12 @@ _SPENT_TIMES = sql(
     """,
 )  # fmt: skip
 _CLEARED_IMAGES = sql(
-    "WITH", CLEARED,
-    "SELECT", DAY.format(moment="cleared.at"), "AS day, place.line, count(*) FROM cleared",
-    PLACE.format(image_id="cleared.image_id"),
-    "GROUP BY day, place.line",
+    "SELECT", DAY.format(moment="cleared_at"), "AS day, line, count(*)",
+    """
+    FROM image
+    WHERE project_id = :project_id AND cleared_at >= :start AND cleared_at < :end
+    GROUP BY day, line
+    """,
 )  # fmt: skip
 # Of what was undone too: whether these images do hold two opinions is for `_OPINIONS` to say.
 _RESTATED_IMAGES = sql(

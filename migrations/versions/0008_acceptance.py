@@ -68,7 +68,7 @@ def upgrade() -> None:
     )
     op.add_column("image", sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
-        "ix_image_cleared", "image", ["project_id", "cleared_at"], postgresql_where=CLEARED
+        "ix_image_cleared", "image", ["project_id", "cleared_at", "line"], postgresql_where=CLEARED
     )
     op.create_index(
         "ix_decision_audit", "decision", ["project_id", "id"], postgresql_where=OF_AUDITS
