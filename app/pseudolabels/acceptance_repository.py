@@ -27,7 +27,7 @@ from app.core.clock import now
 from app.images.models import Image, ImageState
 from app.projects.models import Label, Project, RolloutStage
 from app.pseudolabels.models import AcceptanceContract, PseudoLabel, PseudoLabelState
-from app.pseudolabels.repository import is_decided
+from app.pseudolabels.repository import is_decided, of_images
 
 _ALLOWED = """
 unnest(:label_ids, :values, :thresholds, :contract_ids)
@@ -189,7 +189,7 @@ def lock_accepted(
     held = (
         select(PseudoLabel)
         .where(
-            PseudoLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid))),
+            of_images(image_ids),
             PseudoLabel.state == PseudoLabelState.AUTO_ACCEPTED,
         )
         .order_by(PseudoLabel.id)
@@ -265,7 +265,7 @@ def supersede_decided(session: Session, image_ids: Collection[UUID]) -> None:
     session.execute(
         update(PseudoLabel)
         .where(
-            PseudoLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid))),
+            of_images(image_ids),
             PseudoLabel.state == PseudoLabelState.AUTO_ACCEPTED,
             is_decided(),
         )

@@ -132,12 +132,12 @@ def supersede_other_versions(
     session: Session, image_ids: Collection[UUID], version_id: UUID
 ) -> int:
     """How many open pseudo-labels of other versions were put aside."""
-    return _supersede(session, _of_images(image_ids) & (PseudoLabel.model_version_id != version_id))
+    return _supersede(session, of_images(image_ids) & (PseudoLabel.model_version_id != version_id))
 
 
 def supersede_decided(session: Session, image_ids: Collection[UUID]) -> int:
     """How many open pseudo-labels were put aside because their label is known by now."""
-    return _supersede(session, _of_images(image_ids) & is_decided())
+    return _supersede(session, of_images(image_ids) & is_decided())
 
 
 def supersede_label(session: Session, label_id: UUID) -> int:
@@ -156,7 +156,8 @@ def _supersede(session: Session, which: ColumnElement[bool]) -> int:
     return len(session.scalars(put_aside).all())
 
 
-def _of_images(image_ids: Collection[UUID]) -> ColumnElement[bool]:
+def of_images(image_ids: Collection[UUID]) -> ColumnElement[bool]:
+    """Pseudo-labels of these images."""
     return PseudoLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid)))
 
 
@@ -218,7 +219,7 @@ def forget_heat_maps(
     forgotten = (
         update(PseudoLabel)
         .where(
-            _of_images(image_ids),
+            of_images(image_ids),
             PseudoLabel.model_version_id != version_id,
             PseudoLabel.has_heat_map,
         )
@@ -232,7 +233,7 @@ def forget_heat_maps(
 def pending_of_images(session: Session, image_ids: Collection[UUID]) -> list[PseudoLabel]:
     waiting = (
         select(PseudoLabel)
-        .where(_of_images(image_ids), is_waiting())
+        .where(of_images(image_ids), is_waiting())
         .order_by(PseudoLabel.confidence.desc(), PseudoLabel.id)
     )
     return list(session.scalars(waiting))
@@ -344,8 +345,8 @@ def filtered(project_id: UUID, wanted: Filter) -> Select[Any]:
         conditions.append(PseudoLabel.confidence >= wanted.min_confidence)
     if wanted.max_confidence is not None:
         conditions.append(PseudoLabel.confidence <= wanted.max_confidence)
-    of_images = select(PseudoLabel).join(Image, Image.id == PseudoLabel.image_id)
-    return of_images.where(Image.deleted_at.is_(None), *conditions)
+    with_image = select(PseudoLabel).join(Image, Image.id == PseudoLabel.image_id)
+    return with_image.where(Image.deleted_at.is_(None), *conditions)
 
 
 def histogram(session: Session, wanted: Select[Any], bins: int) -> dict[int, tuple[int, float]]:

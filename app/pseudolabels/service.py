@@ -217,6 +217,7 @@ def put_back(session: Session, pseudo_label: PseudoLabel) -> None:
         state = PseudoLabelState.AUTO_ACCEPTED
     elif repository.can_be_asked(session, pseudo_label.id):
         state = OPEN
+        pseudo_label.contract_id = None  # it is a suggestion like any other: no audit is about it
     else:
         state = PseudoLabelState.SUPERSEDED
     mark(session, pseudo_label, state)

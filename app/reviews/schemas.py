@@ -34,7 +34,8 @@ class LeaseIn(Strict):
         QueueOrder.UNCERTAINTY,
         description="Order of the assisted images. `uncertainty`: highest mean entropy first; "
         "`margin`: closest call on any label first; `novelty`: least like the labelled photos "
-        "first. Control images come in random order, whatever is asked for.",
+        "first; `audit`: images that are checked blindly, and control images among them. "
+        "Control images come in random order, whatever is asked for.",
     )
     label: str | None = Field(None, description="Only images with an open suggestion of it.")
     lot: str | None = Field(None, description="Only images of this lot.")
@@ -70,7 +71,9 @@ class LeaseOut(BaseModel):
     split: Split
     token: UUID = Field(description="Send it back with every call about this lease.")
     purpose: Purpose
-    arm: Arm | None = Field(description="`control`: reviewed without suggestions, by lot.")
+    arm: Arm | None = Field(
+        description="`control` and `audit`: answered without suggestions, by lot."
+    )
     model_version_id: UUID | None
     leased_at: datetime
     expires_at: datetime

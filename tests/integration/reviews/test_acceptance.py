@@ -357,6 +357,19 @@ def test_taking_back_undoes_the_models_statements_and_no_others(desk):
     assert desk.session.scalar(undone) >= 1
 
 
+def test_what_was_taken_back_is_no_audits_business(desk):
+    start(desk, "scratch", "dent")
+    image = audit_image(desk)
+    suggest(desk, image, scratch=0.95, dent=0.95)
+    acceptance.stop(
+        desk.session, desk.project, desk.labels["scratch"], takes_back=True, actor_id=None
+    )
+    sweep(desk)
+    audited(desk, image, dent=LabelValue.PRESENT)
+    found = {one.label.key: one.audit for one in audits.overview(desk.session, desk.project)}
+    assert (found["scratch"], found["dent"]) == (Audit(), Audit(1, 0))
+
+
 def test_stopping_alone_keeps_what_was_accepted(desk):
     start(desk, "scratch")
     image = plain_image(desk)
