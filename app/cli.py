@@ -319,7 +319,7 @@ def progress_bar() -> Iterator[OnProgress]:
 
 
 @application.command("demo")
-def run_demo(  # noqa: PLR0913
+def run_demo(  # noqa: PLR0913 - an argument is an option of the command
     *,
     pack: Annotated[Path | None, typer.Option(help="Zip or folder: images/, labels.csv.")] = None,
     labeled: Annotated[float, typer.Option(help="Share that the inspector labels first.")] = 0.05,

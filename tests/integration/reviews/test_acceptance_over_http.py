@@ -73,6 +73,10 @@ def test_the_page_says_what_runs_and_what_is_missing(client, desk, path):
     text = client.get(page).text
     for expected in ("Running", "Too little evidence", "By people", "90.0%"):
         assert expected in text
+    assert "Nobody checks" not in text
+    desk.project.audit_rate = 0.0
+    desk.session.commit()
+    assert "Nobody checks what is accepted" in client.get(page).text
     desk.project.stage = "assist"
     desk.version.card = {}
     desk.session.commit()
