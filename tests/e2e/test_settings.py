@@ -72,7 +72,8 @@ class TestMembers:
         page.get_by_role("button", name="Copy", exact=True).click()
         expect(page.locator("#secret [role=status]")).to_have_text("Copied")
         assert page.evaluate("navigator.clipboard.readText()") == secret
-        page.get_by_role("button", name="I have kept it").click()
+        with page.expect_event("domcontentloaded"):
+            page.get_by_role("button", name="I have kept it").click()
         expect(page.locator("#secret")).to_be_hidden()
         assert secret not in page.content()
 
