@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index
@@ -56,6 +57,13 @@ class AnnotationLabel(Base):
     annotation_id: Mapped[UUID] = mapped_column(ForeignKey("annotation.id"), primary_key=True)
     label_id: Mapped[UUID] = mapped_column(ForeignKey("label.id"), primary_key=True)
     value: Mapped[str]
+
+
+class KnownValue(NamedTuple):
+    """What is known now about one label of an image, and who said so."""
+
+    value: LabelValue
+    source: Source
 
 
 class ImageLabel(Base):

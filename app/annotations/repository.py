@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Row,
     Select,
     String,
     Uuid,
@@ -139,10 +140,16 @@ def decided_labels(session: Session, scope: Scope) -> dict[UUID, set[UUID]]:
     return decided
 
 
-def truth(session: Session, image_ids: Collection[UUID]) -> list[ImageLabel]:
+def truth(session: Session, image_ids: Collection[UUID]) -> Sequence[Row[UUID, UUID, str, str]]:
+    """Image, label, value and source of all that is known now about these images."""
+    columns = (ImageLabel.image_id, ImageLabel.label_id, ImageLabel.value, ImageLabel.source)
     wanted = ImageLabel.image_id == func.any(bindparam(None, list(image_ids), ARRAY(Uuid)))
-    current = select(ImageLabel).where(wanted).execution_options(populate_existing=True)
-    return list(session.scalars(current))
+    return session.execute(select(*columns).where(wanted)).all()
+
+
+def image_labels(session: Session, image_id: UUID) -> list[ImageLabel]:
+    current = select(ImageLabel).where(ImageLabel.image_id == image_id)
+    return list(session.scalars(current.execution_options(populate_existing=True)))
 
 
 def project_truth(session: Session, project_id: UUID) -> Iterator[tuple[UUID, UUID, str, str]]:

@@ -45,7 +45,6 @@ def list_truth(
     """Labels that are missing here are unknown: nobody has decided them."""
     images.get_image(session, project.id, image_id)
     keys = service.label_keys(session, project.id)
-    known = service.truth(session, [image_id])[image_id]
     items = [
         ImageLabelOut(
             label=keys[row.label_id],
@@ -54,6 +53,6 @@ def list_truth(
             annotation_id=row.annotation_id,
             updated_at=row.updated_at,
         )
-        for row in known.values()
+        for row in service.image_labels(session, image_id)
     ]
     return Page(items=sorted(items, key=lambda item: item.label))

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.annotations import repository
-from app.annotations.models import Annotation, ImageLabel, LabelValue, Source
+from app.annotations.models import Annotation, ImageLabel, KnownValue, LabelValue, Source
 from app.annotations.repository import Scope
 from app.core.clock import now
 from app.core.errors import Conflict, Invalid, KizuError, NotFound
@@ -214,12 +214,17 @@ def rebuild_truth(session: Session, project_id: UUID) -> None:
     _reproject(session, Scope(project_id))
 
 
-def truth(session: Session, image_ids: Collection[UUID]) -> dict[UUID, dict[UUID, ImageLabel]]:
+def truth(session: Session, image_ids: Collection[UUID]) -> dict[UUID, dict[UUID, KnownValue]]:
     """Per image, what is known now about each label; labels not in it are unknown."""
-    known: dict[UUID, dict[UUID, ImageLabel]] = {image_id: {} for image_id in image_ids}
-    for row in repository.truth(session, image_ids):
-        known[row.image_id][row.label_id] = row
+    known: dict[UUID, dict[UUID, KnownValue]] = {image_id: {} for image_id in image_ids}
+    for image_id, label_id, value, source in repository.truth(session, image_ids):
+        known[image_id][label_id] = KnownValue(LabelValue(value), Source(source))
     return known
+
+
+def image_labels(session: Session, image_id: UUID) -> list[ImageLabel]:
+    """What is known now about one image, and which statements say so."""
+    return repository.image_labels(session, image_id)
 
 
 def project_truth(

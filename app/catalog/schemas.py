@@ -138,7 +138,7 @@ def describe(entry: Entry, keys: dict[UUID, str]) -> CatalogItem:
         burst_id=entry.image.burst_id,
         stands_for=entry.stands_for,
         labels={
-            keys[label_id]: KnownLabel(value=LabelValue(known.value), source=Source(known.source))
+            keys[label_id]: KnownLabel(value=known.value, source=known.source)
             for label_id, known in entry.truth.items()
         },
         pseudo_labels=[

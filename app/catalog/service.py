@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
-from app.annotations.models import ImageLabel, Source
+from app.annotations.models import KnownValue, Source
 from app.catalog import repository
 from app.catalog.filters import ImageFilter, Order
 from app.core.pagination import Slice
@@ -27,7 +27,7 @@ class Entry:
     """
 
     image: Image
-    truth: Mapping[UUID, ImageLabel]
+    truth: Mapping[UUID, KnownValue]
     pseudo_labels: Sequence[PseudoLabel]
     stands_for: int = 1
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
-from app.annotations.models import ImageLabel, LabelValue, Source
+from app.annotations.models import KnownValue, LabelValue, Source
 from app.annotations.service import Statement
 from app.core.errors import NotFound
 from app.exchange.labels import LabelBook, read_book
@@ -119,7 +119,7 @@ def _news(
     return news
 
 
-def _may_change(known: ImageLabel | None, value: LabelValue) -> bool:
+def _may_change(known: KnownValue | None, value: LabelValue) -> bool:
     if known is None or known.source == Source.AUTO:
         return True
     return known.source == Source.IMPORT and known.value != value

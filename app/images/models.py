@@ -101,6 +101,12 @@ class Image(Identified, Versioned, Base):
             "line",
             postgresql_where=text("cleared_at IS NOT NULL"),
         ),
+        Index(
+            "ix_image_evaluation",
+            "project_id",
+            "id",
+            postgresql_where=text("split = 'evaluation' AND deleted_at IS NULL"),
+        ),
         Index("ix_image_burst", "burst_id", "id", postgresql_where=text("deleted_at IS NULL")),
         Index(
             "ix_image_without_burst",

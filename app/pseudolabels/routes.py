@@ -140,8 +140,8 @@ def list_mistakes(
     label: Annotated[str, Query(description="A label's key.")],
     limit: Annotated[int, Query(ge=1, le=100)] = 12,
 ) -> Page[MistakeOut]:
-    """On evaluation photos that the version has looked at: at most `limit` false alarms, the
-    surest first, then as many misses."""
+    """On the newest 1,000 evaluation photos that people answered and the version has looked at: at
+    most `limit` false alarms, the surest first, then as many misses."""
     version = training.get_version(session, project.id, version_id)
     label_id = _label_id(session, project.id, label)
     found = worst_mistakes(session, version, [label_id], limit=limit)

@@ -271,7 +271,7 @@ def _describe(session: Session, leases: Sequence[ReviewLease]) -> list[Held]:
             image=images[lease.image_id],
             suggestions=[shown[UUID(i)] for i in lease.shown_ids if UUID(i) in shown],
             known={
-                label_id: LabelValue(row.value)
+                label_id: row.value
                 for label_id, row in truth[lease.image_id].items()
                 if lease.arm == Arm.ASSISTED or row.source != Source.AUTO
             },

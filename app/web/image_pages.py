@@ -25,6 +25,7 @@ from app.images.models import ImageState, Split
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.projects.models import Label, Project
+from app.web.image_cards import cards_of
 from app.web.languages import Language, choose_language, translations
 from app.web.requests import address_with, page_router
 from app.web.searches import Search, look_for, similar_photos
@@ -62,11 +63,10 @@ def images_page(
         "image_items.html" if is_further else "images.html",
         principal=principal,
         project=project,
-        entries=page.rows,
+        cards=cards_of(page.rows, labels),
         more=address_with(request, cursor=page.next_cursor) if page.next_cursor else None,
         found=found,
-        burst_address=lambda burst_id: address_with(request, burst=str(burst_id)),
-        labels_by_id={label.id: label for label in labels},
+        burst_address=address_with(request, burst=""),
         labels=labels,
         query=query,
         states=list(ImageState),

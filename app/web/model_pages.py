@@ -13,7 +13,7 @@ from app.identity.deps import CanRead
 from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.projects.models import Counter, Label
-from app.pseudolabels.mistakes import Mistake, worst_mistakes
+from app.pseudolabels.mistakes import MOST_PHOTOS, Mistake, worst_mistakes
 from app.training import history
 from app.training import service as training
 from app.training.models import ModelState, ModelVersion
@@ -93,8 +93,7 @@ def model_page(
 def mistakes_part(
     request: Request, project: ProjectDep, number: int, session: SessionDep, principal: CanRead
 ) -> HTMLResponse:
-    """A part of the page that comes when it is scrolled to: it looks at all photos to measure
-    with."""
+    """A part of the page that comes when it is scrolled to: it looks at many photos."""
     version = training.get_version_by_number(session, project.id, number)
     labels = projects.list_labels(session, project.id, include_archived=True)
     return render(
@@ -103,6 +102,7 @@ def mistakes_part(
         principal=principal,
         project=project,
         mistakes=mistakes(session, version, labels),
+        most_photos=MOST_PHOTOS,
     )
 
 

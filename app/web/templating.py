@@ -27,8 +27,9 @@ from app.web.languages import Language, choose_language, translations
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 UNKNOWN = "–"
-# A page writes hundreds of numbers, in a few patterns.
+# A page writes hundreds of numbers, in a few patterns, and the next page many of them again.
 _pattern = lru_cache(parse_pattern)
+KEPT_NUMBERS = 10_000
 MOMENTS = {Language.JAPANESE: "y/MM/dd HH:mm", Language.ENGLISH: "d MMM y, HH:mm"}
 
 
@@ -82,6 +83,7 @@ def _date_filters(locale: Locale, moments: str) -> dict[str, Any]:
 
 
 def _number_filters(locale: Locale) -> dict[str, Any]:
+    @lru_cache(KEPT_NUMBERS)
     def number(value: float | None, digits: int = 0) -> str:
         if value is None:
             return UNKNOWN
@@ -89,6 +91,7 @@ def _number_filters(locale: Locale) -> dict[str, Any]:
         unsigned_zero = round(value, digits) + 0.0
         return format_decimal(unsigned_zero, pattern, locale=locale)
 
+    @lru_cache(KEPT_NUMBERS)
     def percent(value: float | None, digits: int = 0) -> str:
         pattern = _pattern("0." + "0" * digits + "%" if digits else "0%")
         return UNKNOWN if value is None else format_percent(value, pattern, locale=locale)

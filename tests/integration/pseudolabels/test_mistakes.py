@@ -6,7 +6,7 @@ from app.annotations import service as annotations
 from app.annotations.models import LabelValue
 from app.images.models import Split
 from app.projects import service as projects
-from app.pseudolabels import service
+from app.pseudolabels import mistakes, service
 from app.pseudolabels.rows import PredictionRow
 from tests.factories import make_images, make_project, make_user, make_version
 
@@ -59,6 +59,14 @@ def test_the_surest_come_first_alarms_before_misses(exam):
     assert exam.found() == expected
     assert exam.found(limit=1) == [expected[0], expected[2]]
     assert exam.found("dent") == []
+
+
+def test_the_newest_photos_are_looked_at(exam, monkeypatch):
+    monkeypatch.setattr(mistakes, "MOST_PHOTOS", 2)
+    _, *newest = exam.ask((ABSENT, 0.9), (ABSENT, 0.8), (ABSENT, 0.7))
+    make_images(exam.session, exam.project, 3, split=Split.EVALUATION)  # nobody answered them
+    exam.session.commit()
+    assert exam.found() == [(one, "absent") for one in newest]
 
 
 @pytest.mark.parametrize("split", [Split.TRAIN, Split.TEST])
