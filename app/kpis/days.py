@@ -1,6 +1,7 @@
-"""The evidence of a period: days that are over are counted once, and kept.
+"""The evidence of a period: days that are over are counted once, and kept; today hour by hour.
 
-A day is closed some time after it ended, when whoever stated something on it has committed. What
+An hour is closed some time after it ended, when whoever stated something in it has committed. The
+day that is not over is kept up to its last closed hour, and replaced when there is another. What
 happens later can change it in three ways. A statement is undone: every day from the statement's on
 is counted anew. A label is put away or brought back, which says what it takes to finish a photo:
 kept days name the labels that were active. Statements are purged: that forgets the kept days.
@@ -31,14 +32,14 @@ CLOSED_AFTER = timedelta(hours=1)
 # No transaction that states or undoes something is open for longer.
 LONGEST_WRITE = timedelta(minutes=30)
 DAY = timedelta(days=1)
-# An undo within `longest_write` of its statement was there before the statement's day was closed.
+# An undo within `longest_write` of its statement was there before the statement's hour was closed.
 _IN_FORCE = text("""
 WITH late AS MATERIALIZED (
     SELECT undo.created_at AS at, undone.created_at AS reaches_back_to
     FROM annotation AS undo JOIN annotation AS undone ON undone.id = undo.undoes_id
     WHERE undo.project_id = :project_id AND undo.undoes_id IS NOT NULL
       AND undo.created_at > undone.created_at + :longest_write)
-SELECT day, evidence - CAST(:unneeded AS text[]) AS evidence FROM project_day
+SELECT day, ends_at, evidence - CAST(:unneeded AS text[]) AS evidence FROM project_day
 WHERE project_id = :project_id AND time_zone = :time_zone AND day >= :first AND day < :after
   AND active_labels = ARRAY(
     SELECT id FROM label WHERE project_id = :project_id AND archived_at IS NULL ORDER BY id)
@@ -57,16 +58,16 @@ def read(
 ) -> Evidence:
     """What happened in a period, on its line if it names one; closed days no finer than buckets of
     that size, and weeks, need them."""
-    first, after = _closed(session, period)
-    if first >= after:
+    ends = _closed(session, period)
+    if not ends:
         found = _count(session, period, kinds)
     else:
-        zone = ZoneInfo(period.time_zone)
+        first = _midnight(min(ends), ZoneInfo(period.time_zone))
         found = Evidence.join(
             [
-                _count(session, _part(period, period.start, _midnight(first, zone)), kinds),
-                _read_closed(session, period, first, after, size, kinds),
-                _count(session, _part(period, _midnight(after, zone), period.end), kinds),
+                _count(session, _part(period, period.start, first), kinds),
+                _read_closed(session, period, ends, size, kinds),
+                _count(session, _part(period, max(ends.values()), period.end), kinds),
             ]
         )
     if Kind.CLEARED in kinds:
@@ -88,50 +89,58 @@ def _count(session: Session, period: Period, kinds: Collection[Kind] = EVERYTHIN
     )
 
 
-def _closed(session: Session, period: Period) -> tuple[date, date]:
-    """The closed days of a period on which there can be anything: the first, and the one after
-    the last."""
+def _closed(session: Session, period: Period) -> dict[date, datetime]:
+    """The closed days of a period on which there can be anything, each with the moment up to which
+    it is closed: the midnight after it, or today's last closed hour."""
     began = repository.first_statement(session, period.project_id)
     if began is None:
-        return date.max, date.max
+        return {}
     zone = ZoneInfo(period.time_zone)
-    first = period.start.astimezone(zone).date()
-    if _midnight(first, zone) < period.start:
-        first += DAY
-    after = min(period.end, now() - CLOSED_AFTER).astimezone(zone).date()
-    return max(first, began.astimezone(zone).date()), after
+    day = period.start.astimezone(zone).date()
+    if _midnight(day, zone) < period.start:
+        day += DAY
+    day = max(day, began.astimezone(zone).date())
+    until = (now() - CLOSED_AFTER).replace(minute=0, second=0, microsecond=0)
+    if period.end < until:
+        until = _midnight(period.end.astimezone(zone).date(), zone)
+    ends = {}
+    while _midnight(day, zone) < until:
+        ends[day] = min(_midnight(day + DAY, zone), until)
+        day += DAY
+    return ends
 
 
 def _read_closed(
     session: Session,
     period: Period,
-    first: date,
-    after: date,
+    ends: dict[date, datetime],
     size: Bucket,
     kinds: Collection[Kind],
 ) -> Evidence:
-    given = {**vars(period), "first": first, "after": after, "longest_write": LONGEST_WRITE}
-    given["unneeded"] = sorted(EVERYTHING.difference(kinds))
-    kept = {row.day: row.evidence for row in session.execute(_IN_FORCE, given)}
-    days = [first + n * DAY for n in range((after - first).days)]
-    missing = [day for day in days if day not in kept]
+    given = {**vars(period), "first": min(ends), "after": max(ends) + DAY}
+    given |= {"longest_write": LONGEST_WRITE, "unneeded": sorted(EVERYTHING.difference(kinds))}
+    rows = session.execute(_IN_FORCE, given)
+    kept = {row.day: row.evidence for row in rows if row.ends_at == ends[row.day]}
+    missing = {day: end for day, end in ends.items() if day not in kept}
     if missing:
         kept |= _count_and_keep(session, period, missing)
     spans: dict[date, list[Packed]] = defaultdict(list)
-    for day in days:
+    for day in ends:
         spans[span_of(day, size)].append(kept[day])
     return Evidence.join([unpack(start, parts, kinds) for start, parts in spans.items()])
 
 
-def _count_and_keep(session: Session, period: Period, days: list[date]) -> dict[date, Packed]:
+def _count_and_keep(
+    session: Session, period: Period, ends: dict[date, datetime]
+) -> dict[date, Packed]:
     """In ascending order, so that two who keep the same days do not wait for each other. What could
     change while they are counted is read before: a change then makes the kept days void."""
     is_kept = kept_days.may_keep(session, period.project_id)
     labels = projects.list_labels(session, period.project_id)
     zone, counted_at = ZoneInfo(period.time_zone), now()
-    span = _part(period, _midnight(days[0], zone), _midnight(days[-1] + DAY, zone))
+    span = _part(period, _midnight(min(ends), zone), max(ends.values()))
     parts = _count(session, span).by_bucket(Bucket.DAY)
-    found = {day: pack(parts.get(day, Evidence())) for day in days}
+    found = {day: pack(parts.get(day, Evidence())) for day in ends}
     if is_kept:
         same = {
             "project_id": period.project_id,
@@ -142,7 +151,7 @@ def _count_and_keep(session: Session, period: Period, days: list[date]) -> dict[
         _keep(
             session,
             [
-                same | {"day": day, "ends_at": _midnight(day + DAY, zone), "evidence": packed}
+                same | {"day": day, "ends_at": ends[day], "evidence": packed}
                 for day, packed in found.items()
             ],
         )
@@ -151,7 +160,8 @@ def _count_and_keep(session: Session, period: Period, days: list[date]) -> dict[
 
 def _keep(session: Session, rows: list[dict[str, Any]]) -> None:
     new = insert(ProjectDay)
-    changed = {name: new.excluded[name] for name in ("counted_at", "active_labels", "evidence")}
+    names = ("ends_at", "counted_at", "active_labels", "evidence")
+    changed = {name: new.excluded[name] for name in names}
     where = ProjectDay.__table__.primary_key
     session.execute(new.on_conflict_do_update(index_elements=where, set_=changed), rows)
 

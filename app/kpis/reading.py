@@ -14,7 +14,8 @@ from app.kpis import days
 from app.kpis.evidence import EVERYTHING, Evidence, Kind
 from app.kpis.repository import MOMENT, Period
 from app.kpis.schemas import Bucket, Figure, KpiQuery, KpiRowQuery
-from app.projects.models import Project
+from app.projects import service as projects
+from app.projects.models import Label, Project
 
 DEFAULT_DAYS = 30
 # A day more, thirty days less, or the same moment in another zone: all must remain a date.
@@ -45,6 +46,11 @@ class Reading:
     @property
     def last_moment(self) -> datetime:
         return self.period.end - MOMENT
+
+    @cached_property
+    def labels(self) -> list[Label]:
+        """All that the project ever had: decisions about one put away still count."""
+        return projects.list_labels(self.session, self.project.id, include_archived=True)
 
     @property
     def size(self) -> Bucket:

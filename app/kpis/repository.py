@@ -238,12 +238,20 @@ _SPENT_TIMES = sql(
     GROUP BY day, place.line
     """,
 )  # fmt: skip
+# They can be a large part of all photos: to look up where a day begins in the index, once a day, is
+# half the work of asking each photo for its day.
 _CLEARED_IMAGES = sql(
-    "SELECT", DAY.format(moment="cleared_at"), "AS day, line, count(*)",
+    "SELECT CAST(span.day AS date), line, count FROM generate_series(",
+    DAY.format(moment="CAST(:start AS timestamptz)"), ", ",
+    DAY.format(moment="CAST(:end AS timestamptz)"),
     """
-    FROM image
-    WHERE project_id = :project_id AND cleared_at >= :start AND cleared_at < :end
-    GROUP BY day, line
+    , interval '1 day') AS span(day), LATERAL (
+        SELECT line, count(*) AS count FROM image
+        WHERE project_id = :project_id AND cleared_at >= :start AND cleared_at < :end
+          AND cleared_at >= timezone(CAST(:time_zone AS text), CAST(span.day AS timestamp))
+          AND cleared_at < timezone(
+            CAST(:time_zone AS text), CAST(span.day AS timestamp) + interval '1 day')
+        GROUP BY line) AS cleared
     """,
 )  # fmt: skip
 # Of what was undone too: whether these images do hold two opinions is for `_OPINIONS` to say.

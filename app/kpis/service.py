@@ -40,7 +40,7 @@ def compute(reading: Reading) -> KpisOut:
     session, project, query = reading.session, reading.project, reading.query
     period, found = reading.period, reading.evidence
     control = found.control
-    labels = projects.list_labels(session, project.id, include_archived=True)
+    labels = reading.labels
     pace = formulas.throughput(found.seconds())
     return KpisOut(
         simulated=project.simulated,
@@ -73,10 +73,9 @@ def figure_of(reading: RowReading) -> float | None:
     query = reading.query
     if query.figure in FIGURES:
         return FIGURES[query.figure](reading) if query.label is None else None
-    labels = projects.list_labels(reading.session, reading.project.id, include_archived=True)
     shares: list[ShareOut | None] = [
         getattr(quality, query.figure)
-        for quality in _qualities(labels, reading.evidence.decisions)
+        for quality in _qualities(reading.labels, reading.evidence.decisions)
         if query.label in (None, quality.label)
     ]
     known = [share for share in shares if share is not None]

@@ -73,7 +73,7 @@ class ProjectCounter(Base):
 
 
 class ProjectDay(Base):
-    """What the KPIs count of a day that is over, in one time zone, with these labels active."""
+    """What the KPIs count of a day up to `ends_at`, in one time zone, with these labels active."""
 
     __tablename__ = "project_day"
 

@@ -21,7 +21,6 @@ from app.kpis.schemas import (
     KpiRowQuery,
     KpisOut,
 )
-from app.projects import service as projects
 from app.projects.deps import ProjectDep
 from app.web import charts
 from app.web.requests import address_with, page_router
@@ -49,7 +48,6 @@ def kpi_page(
 ) -> HTMLResponse:
     reading = Reading(session, project, query)
     found = kpis.compute(reading)
-    labels = projects.list_labels(session, project.id, include_archived=True)
     return render(
         request,
         "kpis.html",
@@ -57,7 +55,7 @@ def kpi_page(
         project=project,
         kpis=found,
         lines=kpis.list_lines(session, project),
-        labels_by_key={label.key: label for label in labels},
+        labels_by_key={label.key: label for label in reading.labels},
         gains={gain.label: gain for gain in found.detection_gain.labels},
         charts_of=series_charts(found),
         wish=wish_of(query),
@@ -78,7 +76,6 @@ def rows_page(
     reading = RowReading(session, project, query)
     found = rows.list_rows(reading, limit=ROWS_PER_PAGE)
     is_further = query.cursor is not None and "hx-request" in request.headers
-    labels = projects.list_labels(session, project.id, include_archived=True)
     whole = {} if is_further else {"value": kpis.figure_of(reading), **_days(reading)}
     return render(
         request,
@@ -87,7 +84,7 @@ def rows_page(
         project=project,
         rows=found.rows,
         more=address_with(request, cursor=found.next_cursor) if found.next_cursor else None,
-        labels_by_key={label.key: label for label in labels},
+        labels_by_key={label.key: label for label in reading.labels},
         query=query,
         is_about_labels=query.figure in rows.ABOUT_LABELS,
         wish=wish_of(query),

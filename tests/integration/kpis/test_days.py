@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine, delete, func, select, text
+from sqlalchemy import Engine, delete, select, text, update
 from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
+from app.annotations.models import Annotation
 from app.catalog import purging, removal
 from app.core.clock import now
 from app.core.config import Settings
@@ -74,7 +76,11 @@ def a_day_passes(office: Office, n: int = 1) -> None:
 
 
 def kept(office: Office) -> int:
-    return office.session.scalar(select(func.count()).select_from(ProjectDay)) or 0
+    """Whole days; that of today is in addition."""
+    zone = ZoneInfo(office.project.time_zone)
+    office.session.flush()
+    ends = office.session.scalars(select(ProjectDay.ends_at))
+    return sum(end.astimezone(zone).time() == time() for end in ends)
 
 
 def figures(office: Office, **query: str) -> dict[str, Any]:
@@ -105,7 +111,7 @@ def test_kept_days_are_those_of_counting_all_at_once(past):
         repository.restated_images(past.session, period),
     )
     counting = days.read(past.session, period)
-    assert kept(past) == 9  # as many as passed; today is never kept
+    assert kept(past) == 9  # as many as passed
     reading = days.read(past.session, period)
     assert as_rows(counting) == as_rows(reading) == as_rows(anew)
     assert len({row.day for row in reading.finished}) == 9
@@ -182,7 +188,7 @@ def test_an_undo_leaves_days_before_it_alone(office):
     annotations.undo(office.session, undone.id, actor_id=office.desk.reviewer.id)
     assert office.kpis().finished_images == 1
     after = _counted_at(office)
-    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, False]
 
 
 def _counted_at(office: Office) -> list[datetime]:
@@ -266,6 +272,30 @@ def test_a_day_is_kept_an_hour_after_it_ended(office: Office, monkeypatch):
         later = KpiQuery.model_validate({"to": (now() + timedelta(days=2)).date().isoformat()})
         service.compute(Reading(office.session, office.project, later))
         assert kept(office) == is_kept
+
+
+def test_today_is_kept_up_to_its_last_closed_hour(office: Office, monkeypatch):
+    """Counted once an hour, and the same whenever it is looked at."""
+    noon = now().replace(minute=0, second=0, microsecond=0)
+    for hours, seconds in ((5, 3), (2, 4), (0, 5)):
+        _at_that_time(office, office.state(office.photo(), active_ms=1000 * seconds), noon, hours)
+    ends, found = [], []
+    for minutes in (59, 60, 119, 120):
+        monkeypatch.setattr(days, "now", _at(noon + timedelta(minutes=minutes)))
+        found.append([figures(office)["active_hours"] for _ in range(2)])
+        ends += [noon - end for end in office.session.scalars(select(ProjectDay.ends_at))]
+    hour = timedelta(hours=1)
+    assert ends == [hour, timedelta(0), timedelta(0), -hour]
+    assert found == [[pytest.approx(12 / 3600)] * 2] * 4
+
+
+def _at_that_time(office: Office, statement: Annotation, noon: datetime, hours: int) -> None:
+    """The statement was made so many hours and some minutes before noon."""
+    moment = noon - timedelta(hours=hours, minutes=10)
+    office.session.execute(text("SET LOCAL session_replication_role = replica"))
+    of_statement = update(Annotation).where(Annotation.id == statement.id)
+    office.session.execute(of_statement.values(created_at=moment))
+    office.session.execute(text("SET LOCAL session_replication_role = origin"))
 
 
 def _at(moment: datetime) -> Callable[[], datetime]:
