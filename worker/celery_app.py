@@ -59,6 +59,9 @@ def make_application() -> Celery:
     return application
 
 
+# Workers share the cores. Threads that spin while they wait take them from the other worker: read
+# when the ML stack is loaded, which is later.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 application = make_application()
 
 

@@ -87,7 +87,8 @@ def test_the_learning_rate_rises_falls_and_starts_again():
     assert share[-1] < 0.02
 
 
-def test_a_first_call_that_warms_up_is_not_what_a_photo_costs():
-    waits = iter([0.2, 0.0, 0.0, 0.0] * 2)
+@pytest.mark.parametrize("slow", [[0], [0, 1, 2]])
+def test_calls_that_warm_up_or_are_held_up_are_not_what_a_photo_costs(slow):
+    waits = iter([0.2 if number in slow else 0.0 for number in range(4)] * 2)
     cost = Cost.measured(lambda: time.sleep(next(waits)), lambda: time.sleep(next(waits)), photos=2)
     assert max(cost.train, cost.look) < 0.05
