@@ -59,8 +59,8 @@ def make_application() -> Celery:
     return application
 
 
-# Workers share the cores. Threads that spin while they wait take them from the other worker: read
-# when the ML stack is loaded, which is later.
+# Workers share the cores, and threads of the ML stack that spin while they wait take them from the
+# other worker. The variable is read when the stack is loaded, which is later.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 application = make_application()
 

@@ -58,7 +58,7 @@ def sqlalchemy_url(url: str) -> str:
 
 # Databases stand on solid-state disks or in memory, where to follow an index costs hardly more than
 # to read in order; PostgreSQL's own guess, 4, has it read whole tables instead.
-SESSION = "-c timezone=UTC -c random_page_cost=1.1"
+CONNECTION_OPTIONS = "-c timezone=UTC -c random_page_cost=1.1"
 
 
 def make_engine(url: str, *, pool_size: int = 20) -> Engine:
@@ -67,7 +67,7 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
         pool_size=pool_size,
         max_overflow=20,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "options": SESSION},
+        connect_args={"connect_timeout": 5, "options": CONNECTION_OPTIONS},
     )
 
 

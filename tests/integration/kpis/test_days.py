@@ -234,6 +234,20 @@ def test_a_label_put_away_while_days_are_counted_has_them_counted_anew(office, m
     assert office.kpis().finished_images == 1
 
 
+def test_cleared_photos_belong_to_the_days_of_the_zone(office):
+    """On 25 October 2026 Berlin's clocks are set back: the day has 25 hours."""
+    cleared = {"24T21:59": "2026-10-24", "25T22:59": "2026-10-25", "25T23:00": "2026-10-26"}
+    for moment in cleared:
+        office.photo().cleared_at = datetime.fromisoformat(f"2026-10-{moment}+00:00")
+    office.session.flush()
+    start, end = (datetime(2026, 10, day, tzinfo=ZoneInfo("Europe/Berlin")) for day in (24, 27))
+    period = repository.Period(office.project.id, start, end, "Europe/Berlin")
+    found = repository.cleared_images(office.session, period)
+    assert {row.day.isoformat(): row.count for row in found} == dict.fromkeys(cleared.values(), 1)
+    late = replace(period, start=datetime.fromisoformat("2026-10-25T23:00+00:00"))
+    assert [row.count for row in repository.cleared_images(office.session, late)] == [1]
+
+
 def test_another_time_zone_has_other_days(past):
     figures(past)
     here = past.project.time_zone
