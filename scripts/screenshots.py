@@ -27,6 +27,7 @@ COOKIE = "kizu_language"
 SETTLED_MS = 800
 SIZE = ViewportSize(width=1280, height=800)
 WEBP_QUALITY = 82
+HEIGHT = "document.documentElement.scrollHeight"
 SCROLL_TO_LATE_PARTS = """document.querySelectorAll("[aria-busy=true][hx-trigger=revealed]")
     .forEach((part) => part.scrollIntoView())"""
 
@@ -85,7 +86,11 @@ def take_all(page: Page, address: str, folder: Path) -> None:
         page.wait_for_timeout(SETTLED_MS)
         page.evaluate(SCROLL_TO_LATE_PARTS)
         page.wait_for_timeout(SETTLED_MS)
-        picture = Pillow.open(io.BytesIO(page.screenshot(full_page=True)))
+        # In a window as long as the page late photos load, and a bar at its foot covers none.
+        page.set_viewport_size({**SIZE, "height": page.evaluate(HEIGHT)})
+        page.wait_for_timeout(SETTLED_MS)
+        picture = Pillow.open(io.BytesIO(page.screenshot()))
+        page.set_viewport_size(SIZE)
         picture.convert("RGB").save(folder / f"{name}.webp", quality=WEBP_QUALITY, method=6)
 
 

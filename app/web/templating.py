@@ -4,7 +4,7 @@ Dates appear in the project's time zone, numbers and money as the language write
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -17,7 +17,8 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal, format_percent, parse_pattern
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2.runtime import Context
 
 from app.identity.permissions import Permission, Principal
 from app.projects.models import Label, Project
@@ -30,6 +31,7 @@ UNKNOWN = "–"
 # A page writes hundreds of numbers, in a few patterns, and the next page many of them again.
 _pattern = lru_cache(parse_pattern)
 KEPT_NUMBERS = 10_000
+DAYS = {Language.JAPANESE: "y/MM/dd", Language.ENGLISH: "d MMM y"}
 MOMENTS = {Language.JAPANESE: "y/MM/dd HH:mm", Language.ENGLISH: "d MMM y, HH:mm"}
 
 
@@ -47,6 +49,7 @@ def environment(language: Language) -> Environment:
         translations(language), newstyle=True
     )
     pages.filters.update(_filters(language))
+    pages.globals["ngettext"] = _counting(pages)
     pages.globals.update(
         language=language,
         languages={Language.JAPANESE: "日本語", Language.ENGLISH: "English"},
@@ -57,27 +60,41 @@ def environment(language: Language) -> Environment:
     return pages
 
 
+def _counting(pages: Environment) -> Callable[..., str]:
+    """`ngettext` that writes its number as the language does."""
+    choose: Callable[..., str] = pages.globals["ngettext"]  # type: ignore[assignment]
+    number = pages.filters["number"]
+
+    @pass_context
+    def ngettext(context: Context, one: str, many: str, count: int, **given: Any) -> str:
+        return choose(context, one, many, count, **({"num": number(count)} | given))
+
+    return ngettext
+
+
 def _filters(language: Language) -> dict[str, Any]:
     def name(label: Label) -> str:
         return label_name(label, language)
 
     locale = Locale.parse(language)
     return {
-        **_date_filters(locale, MOMENTS[language]),
+        **_date_filters(language),
         **_number_filters(locale),
         "label_name": name,
         "figure": charts.figure,
     }
 
 
-def _date_filters(locale: Locale, moments: str) -> dict[str, Any]:
+def _date_filters(language: Language) -> dict[str, Any]:
+    locale = Locale.parse(language)
+
     def moment(value: datetime | None, zone: str = "UTC") -> str:
         if value is None:
             return UNKNOWN
-        return format_datetime(value, moments, tzinfo=ZoneInfo(zone), locale=locale)
+        return format_datetime(value, MOMENTS[language], tzinfo=ZoneInfo(zone), locale=locale)
 
     def day(value: datetime, zone: str = "UTC") -> str:
-        return format_date(value.astimezone(ZoneInfo(zone)), "medium", locale=locale)
+        return format_date(value.astimezone(ZoneInfo(zone)), DAYS[language], locale=locale)
 
     return {"moment": moment, "day": day}
 

@@ -44,8 +44,9 @@ function follow(place) {
 
 async function showLog(place) {
   const found = await call("GET", `/jobs/${place.dataset.job}/log?order=newest`);
-  const lines = found.items.reverse().map((line) => `${line.at.slice(11, 19)}  ${line.message}`);
   const log = document.getElementById("log");
+  const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: log.dataset.timeZone });
+  const lines = found.items.reverse().map((line) => `${clock.format(new Date(line.at))}  ${line.message}`);
   log.textContent = lines.join("\n");
   log.scrollTop = log.scrollHeight;
 }

@@ -72,3 +72,10 @@ def test_shares_are_told_in_percent():
 def test_names_in_several_languages_are_told():
     event = AuditEvent(before={"names": {"ja": "傷"}}, after={"names": {"ja": "キズ", "en": "s"}})
     assert changes(event) == [Change("names", "ja: 傷", "ja: キズ, en: s")]
+
+
+def test_a_version_that_the_gate_had_nothing_to_compare_with_was_not_judged():
+    words = environment(Language.ENGLISH).get_template("settings_parts.html").module
+    told = [words.changed_value("gate", value).strip() for value in ("", "true", "false")]
+    assert told == ["not judged", "yes", "no"]
+    assert words.field_name("live") == "Live version"
