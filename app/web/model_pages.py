@@ -110,7 +110,6 @@ def mistakes_part(
 class Settled:
     """What the part models of a training settled."""
 
-    whole_photo: bool
     pairs: bool
     pseudo_labels: bool
 
@@ -121,7 +120,6 @@ def settled(version: ModelVersion) -> Settled | None:
     if config.get("plan", {}).get("committees", 0) < 2:
         return None
     return Settled(
-        whole_photo=bool(version.card.get("whole_photo")),
         pairs=bool(config.get("lambda_pairs")),
         pseudo_labels=config.get("pseudo_labels") is not False,
     )

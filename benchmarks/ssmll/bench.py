@@ -168,7 +168,8 @@ def warm_up_name(method: Method, config: TrainingConfig) -> str:
     """Methods of one name have the same warm-up. A rule has a part in it where it is tried."""
     tried = method.rule.__name__ if method.makes_trials and method.rule else None
     training = (config.loss, config.epochs, config.lr, config.head_lr, config.lambda_pairs)
-    parts = (method.head.__name__, method.contexts, method.makes_trials, tried, *training)
+    voices = "+".join(config.voices or ())
+    parts = (method.head.__name__, voices, method.contexts, method.makes_trials, tried, *training)
     return "-".join(["warm", *map(str, parts)])
 
 

@@ -24,7 +24,6 @@ QUICK = TrainingConfig(
     batch_labeled=8,
     batch_unlabeled=8,
     lambda_pairs=0.0,
-    whole_photo=False,
     pseudo_labels=True,
 )
 

@@ -1,12 +1,14 @@
 """Label-specific features: where they look, and that labels are interchangeable."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from tests.learning.marks import SPECS, backbone
-from worker.learning.aligner import ALIGNMENT_SCALE, Aligner, LabelSpec, text_features
+from worker.learning.aligner import PRIOR_LOGIT, Aligner, LabelSpec, Voice, text_features, weigh
 from worker.learning.backbone import ImageFeatures
+from worker.learning.baselines.plain import plain
 
 DIM = 16
 
@@ -64,16 +66,27 @@ def test_shapes():
     assert seen.pooled.shape == (2, DIM)
 
 
-def test_the_whole_photo_speaks_beside_the_places():
+def test_voices_count_as_much_as_their_weights_say():
     seen = features()
-    alone = Aligner(torch.randn(3, DIM), 1)
+    alone = Aligner(torch.randn(3, DIM), 1).eval()
     before = alone(seen).logits
-    heard = alone.hear_whole_photo()
-    assert torch.equal(heard(seen).logits, before)  # at first it says nothing
-    heard.whole.weight.data[1] = F.normalize(seen.tokens[0].mean(dim=0), dim=-1)
-    added = (heard(seen).logits - before).detach()
-    assert added[0, 1] == pytest.approx(ALIGNMENT_SCALE, rel=1e-4)
-    assert (added[:, [0, 2]] == 0).all()
+    heard = alone.hear(tuple(Voice)).eval()
+    assert heard.voices == tuple(Voice)
+    assert torch.allclose(heard(seen).logits, before)  # until they are weighed
+    heard.whole.weight.data[1] = F.layer_norm(seen.tokens[0].mean(dim=0), (DIM,))
+    said = heard(seen).voices.detach()
+    assert said.shape == (2, 3, 3)
+    assert torch.allclose(said[..., 0], before)
+    assert said[0, 1, 1] == pytest.approx(DIM + PRIOR_LOGIT, rel=1e-3)
+    assert (said[:, [0, 2], 1] == PRIOR_LOGIT).all()
+    weigh(heard, np.array([0.5, 0.2, 0.3]))
+    expected = 0.5 * said[..., 0] + 0.2 * said[..., 1] + 0.3 * said[..., 2]
+    assert torch.allclose(heard(seen).logits, expected, atol=1e-5)
+
+
+def test_what_a_head_hears_without_voices_is_its_logits():
+    seen = plain(torch.tensor([[1.0, -1.0]]), torch.ones(1, DIM))
+    assert torch.equal(seen.said, seen.logits[..., None])
 
 
 def test_a_label_without_prompts_has_a_direction_of_its_own():

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from worker.learning.aligner import LabelSpec
+from worker.learning.aligner import LabelSpec, Voice
 from worker.learning.augment import Orientations
 from worker.learning.calibration import Calibration
-from worker.learning.card import ModelCard, metrics_json
+from worker.learning.card import ModelCard, UnknownFormat, metrics_json
 from worker.learning.contexts import ContextGroups, Criterion, Link
 from worker.learning.curves import Curve, Family
 from worker.learning.plan import Mode, Precision
@@ -33,6 +33,7 @@ CARD = ModelCard(
     counts={"labeled": 3},
     config={"seed": 0},
     code_version="0.1.0",
+    voices={Voice.PLACES: 0.75, Voice.DECODER: 0.25},
 )
 
 
@@ -49,6 +50,14 @@ def test_what_could_not_be_computed_is_null():
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match="format 99"):
         ModelCard.from_json({**CARD.to_json(), "format": 99})
+
+
+def test_a_card_from_before_voices_is_read_unless_it_heard_the_whole_photo():
+    before = {name: value for name, value in CARD.to_json().items() if name != "voices"}
+    read = ModelCard.from_json({**before, "whole_photo": False})
+    assert read.voices == {Voice.PLACES: 1.0}
+    with pytest.raises(UnknownFormat, match="whole photo"):
+        ModelCard.from_json({**before, "whole_photo": True})
 
 
 def test_without_evidence_a_card_says_so():

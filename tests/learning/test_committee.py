@@ -19,7 +19,7 @@ from worker.learning.plan import TrainingConfig, make_plan
 from worker.learning.processes import Processes
 from worker.learning.trainer import train
 
-OPEN = replace(QUICK, lambda_pairs=None, whole_photo=None, pseudo_labels=None)
+OPEN = replace(QUICK, lambda_pairs=None, pseudo_labels=None)
 LABELS = np.array([[1], [0], [1], [0]], np.int8)
 RIGHT, TURNED, WRONG = ([2, 1, 2, 1], [2, 2.5, 3, 1], [1, 2, 1, 2])
 
@@ -66,29 +66,28 @@ def test_nobody_votes_where_there_is_no_committee():
 
 
 def test_only_what_is_open_is_tried():
-    assert [name for name, _ in trials(OPEN)] == ["whole", "paired"]
-    assert (settled(OPEN).lambda_pairs, settled(OPEN).whole_photo) == (0.0, False)
+    assert trials(OPEN) == [("paired", {"lambda_pairs": USUAL_WEIGHT})]
+    assert settled(OPEN).lambda_pairs == 0.0
     given = replace(OPEN, lambda_pairs=0.2)
-    assert trials(given) == [("whole", {"whole_photo": True})]
+    assert trials(given) == []
     assert settled(given).lambda_pairs == 0.2
 
 
 def test_only_kizu_leaves_open_what_is_not_given():
     given = replace(OPEN, lambda_pairs=0.2)
-    assert trials(KIZU.configured(given)) == [("whole", {"whole_photo": True})]
+    assert trials(KIZU.configured(OPEN)) != []
     for name, method in METHODS.items():
         if not method.makes_trials:
-            assert trials(method.configured(given)) == [], name
+            assert trials(method.configured(OPEN)) == [], name
             assert method.configured(given).lambda_pairs == 0.2
 
 
 def test_held_out_labels_settle_whether_photos_are_paired(tmp_path):
     model = train(marks(24, 16), SPECS, backbone(), OPEN, workdir=tmp_path)
-    assert model.card.config["plan"]["committees"] == 3
-    assert model.card.config["whole_photo"] is model.card.whole_photo
+    assert model.card.config["plan"]["committees"] == 2
     assert model.card.config["lambda_pairs"] in (0.0, USUAL_WEIGHT)
     files = {file.stem for file in tmp_path.glob("*.safetensors")}
-    names = {f"{name}fold-{part}" for name in ("", "paired-", "whole-") for part in (0, 1)}
+    names = {f"{name}fold-{part}" for name in ("", "paired-") for part in (0, 1)}
     rounds = {f"{name}-{part}" for name in ("taught", "untaught") for part in (0, 1)}
     assert files == {*names, *rounds, "main"}
 

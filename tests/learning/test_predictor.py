@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tests.learning.marks import QUICK, SPECS, backbone, marks
-from worker.learning.aligner import Aligner, Classifier
+from worker.learning.aligner import Aligner, Classifier, Voice, weigh
 from worker.learning.contexts import ContextGroups, Criterion
-from worker.learning.predictor import Predictor, binary_entropy
-from worker.learning.trainer import TrainedModel, train
+from worker.learning.predictor import Predictor, TrainedModel, binary_entropy
+from worker.learning.trainer import train
 
 DATASET = marks(14, 6)
 assert DATASET.photos is not None
@@ -60,7 +60,7 @@ def test_what_groups_say_comes_back_from_the_card(model, tmp_path):
     head = Aligner(torch.randn(3, model.classifier.head.text.shape[1]), groups.count)
     trained = model.classifier
     classifier = Classifier(trained.backbone, head, bf16=trained.bf16)
-    plain = TrainedModel(classifier, replace(model.card, contexts=groups, group_weight=0.0))
+    plain = TrainedModel(classifier, replace(model.card, contexts=groups, voices=head.counted()))
     own = plain.predictor().look(PHOTOS).logits
     helped = TrainedModel(classifier, replace(plain.card, group_weight=0.5))
     helped.save(tmp_path)
@@ -69,10 +69,11 @@ def test_what_groups_say_comes_back_from_the_card(model, tmp_path):
     assert np.allclose(loaded, expected, atol=1e-4)
 
 
-def test_what_the_whole_photo_says_comes_back(model, tmp_path):
+def test_what_voices_say_comes_back(model, tmp_path):
     heard = copy.deepcopy(model.classifier)
-    heard.head.hear_whole_photo().whole.weight.data.normal_()
-    trained = TrainedModel(heard, replace(model.card, whole_photo=True))
+    heard.head.hear(tuple(Voice)).whole.weight.data.normal_()
+    weigh(heard, np.array([0.2, 0.5, 0.3]))
+    trained = TrainedModel(heard.eval(), replace(model.card, voices=heard.head.counted()))
     trained.save(tmp_path)
     loaded = Predictor.load(tmp_path, backbone=backbone(seed=7)).look(PHOTOS).logits
     assert np.allclose(loaded, trained.predictor().look(PHOTOS).logits, atol=1e-5)

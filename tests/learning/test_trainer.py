@@ -11,8 +11,9 @@ from tests.learning.marks import QUICK, SIDE, SPECS, backbone, marks, photo, tru
 from worker.learning.dataset import FeaturesByPhoto, NotEnoughLabels, Split
 from worker.learning.metrics import mean_average_precision
 from worker.learning.plan import Mode
+from worker.learning.predictor import TrainedModel
 from worker.learning.progress import Stage, Stopped
-from worker.learning.trainer import TrainedModel, train
+from worker.learning.trainer import train
 
 
 def weights(model: TrainedModel) -> dict[str, torch.Tensor]:

@@ -34,6 +34,7 @@ from worker.engine.device import use_threads
 from worker.engine.looking import Looker, Pictures
 from worker.engine.model_cache import shared_models, shared_tokens
 from worker.engine.photos import PhotoReader
+from worker.learning.card import UnknownFormat
 from worker.learning.predictor import Predictions, Predictor
 from worker.learning.sources import UnsupportedBackbone, WeightsMissing
 from worker.learning.thresholds import ABSENT, NONE, Thresholds
@@ -129,7 +130,7 @@ def _predictor(run: ChunkRun, version: ModelVersion) -> Predictor:
     try:
         with kept_alive(run.tick, at_most=LONGEST_LOADING_SECONDS):
             return models.predictor(run.store, version.id, version.weights_prefix)
-    except (WeightsMissing, UnsupportedBackbone) as error:
+    except (WeightsMissing, UnsupportedBackbone, UnknownFormat) as error:
         raise Conflict(
             f"Version {version.number} cannot be loaded: {error}. Train again, or make another "
             "version live."

@@ -44,15 +44,16 @@ from worker.engine.photos import PhotoReader
 from worker.engine.training_set import in_order, with_photos, with_tokens
 from worker.learning import dataset
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
+from worker.learning.card import UnknownFormat
 from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.growing import grow
 from worker.learning.novelty import NOVELTY, Novelty, draw_references
 from worker.learning.plan import Mode, TrainingConfig, resolve
-from worker.learning.predictor import CARD, WEIGHTS, Predictor
+from worker.learning.predictor import CARD, WEIGHTS, Predictor, TrainedModel
 from worker.learning.progress import OnProgress, Progress, Stage, Stopped
 from worker.learning.tiling import Grid
-from worker.learning.trainer import TrainedModel, train
+from worker.learning.trainer import train
 
 LEARNING_SHARE = 0.95
 LONGEST_DOWNLOAD_SECONDS = 3600.0
@@ -357,7 +358,7 @@ def _gate(run: JobRun, candidate: Scored, snapshot: Snapshot, settled: Settled) 
     try:
         models = shared_models(run.settings.data_dir)
         predictor = models.predictor(run.store, live.id, live.weights_prefix)
-    except (WeightsMissing, UnsupportedBackbone) as error:
+    except (WeightsMissing, UnsupportedBackbone, UnknownFormat) as error:
         run.log(f"Version {live.number} cannot be loaded: {error}", "warning")
         reason = f"Version {live.number} cannot be loaded any more, so nothing was compared."
         return gate.not_compared(reason, against=live.number)

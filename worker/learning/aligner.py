@@ -6,15 +6,19 @@ with its own text: one-to-one instead of one image feature against all texts. Tr
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.learning.backbone import Backbone, ImageFeatures
+from worker.learning.decoder import Decoder
 from worker.learning.tiling import Grid
 from worker.learning.views import encode_views
 
@@ -37,14 +41,35 @@ class LabelSpec:
     miss_cost: float = 1.0
 
 
+class Voice(StrEnum):
+    """A way to read a photo for each label.
+
+    Each is learned for itself, on features that all of them shape; how much it counts is measured
+    on held-out labels (voices.py).
+    """
+
+    PLACES = "places"  # what a label gathers from where it looks, against its text
+    WHOLE = "whole"  # the mean token: some defects are areas
+    DECODER = "decoder"  # a layer of cross-attention
+
+
 @dataclass(frozen=True)
 class Alignment:
-    """`logits` (B, K), `context_logits` (B, C), `label_features` (B, K, D), `pooled` (B, D)."""
+    """`logits` (B, K), `context_logits` (B, C), `label_features` (B, K, D), `pooled` (B, D).
+
+    `voices` (B, K, V) are what the logits are made of; without any they speak for themselves.
+    """
 
     logits: Tensor
     context_logits: Tensor
     label_features: Tensor
     pooled: Tensor
+    voices: Tensor | None = None
+
+    @property
+    def said(self) -> Tensor:
+        """(B, K, V), the voice of places first."""
+        return self.logits[..., None] if self.voices is None else self.voices
 
 
 class Head(nn.Module):
@@ -65,11 +90,12 @@ class Aligner(Head):
 
     What is learned: a residual of each label's question and of its answer, a negative embedding
     (PositiveCoOp, WACV 2025, in place of a negative prompt), a residual adapter of the tokens, and
-    the context head. After `hear_whole_photo` the mean token speaks for each label too: for some
-    defects, which are areas, no place stands. `mix` (K, K), what labels say for each other, is
-    measured after training and kept in the model card.
+    the context head; after `hear`, other voices too. `weights` (V,), how much each voice counts,
+    and `mix` (K, K), what labels say for each other, are measured on held-out labels and kept in
+    the model card.
     """
 
+    weights: Tensor
     mix: Tensor
 
     def __init__(self, text: Tensor, n_contexts: int) -> None:
@@ -87,6 +113,8 @@ class Aligner(Head):
         )
         self.context = _starting_at_zero(2 * dim, n_contexts)
         self.whole: nn.Linear | None = None
+        self.decoder: Decoder | None = None
+        self.register_buffer("weights", torch.ones(1), persistent=False)
         self.register_buffer("mix", torch.zeros(n_labels, n_labels), persistent=False)
 
     def forward(self, features: ImageFeatures) -> Alignment:
@@ -99,21 +127,46 @@ class Aligner(Head):
         weights = self._attend(products / lengths) / lengths
         label_features = F.normalize((weights.to(tokens) @ tokens).float(), dim=-1)  # (B, K, D)
         context_logits = self.context(torch.cat([pooled, label_features.mean(dim=1)], dim=-1))
-        own = self.align(label_features) + self._say_of_whole(tokens)  # (B, K)
-        return Alignment(own + own @ self.mix.T, context_logits, label_features, pooled)
+        places = self.align(label_features)
+        voices = torch.stack([places, *self._other_voices(features.tokens)], dim=-1)  # (B, K, V)
+        own = (voices * self.weights).sum(dim=-1)  # (B, K)
+        logits = own + own @ self.mix.T
+        return Alignment(logits, context_logits, label_features, pooled, voices)
 
-    def hear_whole_photo(self) -> Self:
-        """Let the mean token speak too, at first for nothing; returns the aligner itself."""
+    def hear(self, voices: Sequence[Voice]) -> Self:
+        """Let these speak beside places, at first for nothing; returns the aligner itself."""
         n_labels, dim = self.text.shape
-        self.whole = _starting_at_zero(dim, n_labels)
+        if Voice.WHOLE in voices:
+            self.whole = _starting_at_zero(dim, n_labels)
+            nn.init.constant_(self.whole.bias, PRIOR_LOGIT)
+        if Voice.DECODER in voices:
+            self.decoder = Decoder(n_labels, dim, PRIOR_LOGIT)
+        self.weights = F.one_hot(torch.tensor(0), len(self.voices)).float()
         return self
 
-    def _say_of_whole(self, tokens: Tensor) -> Tensor | float:
-        """What the mean of the tokens (B, L, D) adds to each score, (B, K)."""
-        if self.whole is None:
-            return 0.0
-        mean = F.normalize(tokens.float().mean(dim=1), dim=-1)
-        said: Tensor = ALIGNMENT_SCALE * self.whole(mean)
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """In the order of `weights`."""
+        others = {Voice.WHOLE: self.whole, Voice.DECODER: self.decoder}
+        return (Voice.PLACES, *(voice for voice, part in others.items() if part is not None))
+
+    def count(self, shares: Mapping[Voice, float]) -> Self:
+        """Let each voice count so much; returns the aligner itself."""
+        self.weights.copy_(torch.tensor([shares[voice] for voice in self.voices]))
+        return self
+
+    def counted(self) -> dict[Voice, float]:
+        """How much each voice counts, for the model card."""
+        return dict(zip(self.voices, self.weights.tolist(), strict=True))
+
+    def _other_voices(self, tokens: Tensor) -> list[Tensor]:
+        """What voices besides places say of tokens (B, L, D), (B, K) each."""
+        tokens = tokens.to(self.text)
+        said: list[Tensor] = []
+        if self.whole is not None:
+            said.append(self.whole(F.layer_norm(tokens.mean(dim=1), tokens.shape[-1:])))
+        if self.decoder is not None:
+            said.append(self.decoder(tokens, self.text))
         return said
 
     def attention(self, tokens: Tensor) -> Tensor:
@@ -140,6 +193,18 @@ class Aligner(Head):
         answer = F.normalize(self.text + self.answer, dim=-1)
         margin = (label_features * (answer - self.negative)).sum(dim=-1)
         return self.alignment_scale.exp() * margin + self.bias
+
+
+def head_of(model: nn.Module) -> nn.Module:
+    """The head of a classifier, or a head itself."""
+    return model.head if isinstance(model, Classifier) else model
+
+
+def weigh(model: nn.Module, weights: NDArray[np.float64]) -> None:
+    """Let the voices of a model's head count so much (V,); a head without voices stays as it is."""
+    head = head_of(model)
+    if isinstance(head, Aligner):
+        head.weights.copy_(torch.from_numpy(weights))
 
 
 def _starting_at_zero(n_in: int, n_out: int) -> nn.Linear:

@@ -7,12 +7,12 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from worker.learning.adapters import Adapters
-from worker.learning.aligner import LabelSpec
+from worker.learning.aligner import LabelSpec, Voice
 from worker.learning.augment import Orientations
 from worker.learning.calibration import Calibration
 from worker.learning.contexts import ContextGroups, Criterion, Link
@@ -22,6 +22,10 @@ from worker.learning.thresholds import Thresholds
 from worker.learning.tiling import WHOLE, Grid, Tiles
 
 FORMAT = 1
+
+
+class UnknownFormat(ValueError):
+    """A card that this version cannot read."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ class ModelCard:
     grown: tuple[Growth, ...] = ()
     adapters: Adapters | None = None  # what was trained of the backbone in tune mode; None: all
     tiles: Tiles = WHOLE
-    whole_photo: bool = False  # whether the mean token speaks for labels too
+    voices: dict[Voice, float] = field(default_factory=lambda: {Voice.PLACES: 1.0})  # weights
+    voice_shares: dict[str, float] = field(default_factory=dict)  # of a score, for people to read
 
     @property
     def grid(self) -> Grid:
@@ -81,7 +86,7 @@ class ModelCard:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
         if document.get("format") != FORMAT:
-            raise ValueError(f"model card format {document.get('format')!r} is not known")
+            raise UnknownFormat(f"model card format {document.get('format')!r} is not known")
         fields = {key: value for key, value in document.items() if key != "format"}
         fields["labels"] = tuple(
             LabelSpec(label["key"], tuple(label["prompts"]), label["miss_cost"])
@@ -96,6 +101,10 @@ class ModelCard:
             contexts.get("origin"),
         )
         fields["calibration"] = Calibration.from_json(document["calibration"])
+        if fields.pop("whole_photo", False):
+            raise UnknownFormat("an earlier version heard the whole photo in a way that is gone")
+        voices = document.get("voices", {Voice.PLACES: 1.0})
+        fields["voices"] = {Voice(name): share for name, share in voices.items()}
         fields["tiles"] = tuple(document.get("tiles", WHOLE))
         fields["thresholds"] = Thresholds(**_tuples(document["thresholds"]))
         adapters = document.get("adapters")

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from worker.learning.aligner import weigh
 from worker.learning.evidence import Evidence, joined
 from worker.learning.metrics import mean_average_precision
 from worker.learning.pairs import USUAL_WEIGHT
 from worker.learning.plan import TrainingConfig
+from worker.learning.voices import voice_weights
 
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-# Settings whose worth depends on the photos, and what is tried where they are left open: first what
-# is worth most, the next beside what was kept.
+# Settings whose worth depends on the photos, and what is tried where they are left open.
 TRIALS: dict[str, tuple[str, Any, Any]] = {
-    "whole": ("whole_photo", False, True),
     "paired": ("lambda_pairs", 0.0, USUAL_WEIGHT),
 }
 
@@ -49,10 +49,11 @@ def settled(config: TrainingConfig) -> TrainingConfig:
 @dataclass(frozen=True)
 class Committee:
     """`members`, and by the number of views that a score averages over, since that moves how sure
-    it is, the scores of the photos that each did not train on."""
+    it is, the scores of the photos that each did not train on; `weights` (V,) of their voices."""
 
     members: tuple[nn.Module, ...]
     held_out: Mapping[int, tuple[Evidence, ...]]
+    weights: Scores | None = None
 
     @classmethod
     def nobody(cls) -> Self:
@@ -61,6 +62,19 @@ class Committee:
     def evidence(self, views: int) -> Evidence:
         """Held-out scores of every labelled photo, part after part."""
         return joined(self.held_out[views])
+
+    def weighed(self, views: int) -> "Committee":
+        """Its voices count as much as the photos that the members did not see say."""
+        weights = voice_weights(self.evidence(views))
+        if weights is None:
+            return self
+        for member in self.members:
+            weigh(member, weights)
+        held_out = {
+            count: tuple(part.weighed(weights) for part in parts)
+            for count, parts in self.held_out.items()
+        }
+        return replace(self, held_out=held_out, weights=weights)
 
     def beats(self, other: "Committee", views: int) -> bool:
         """Whether the members rank the photos that they did not see better, on average over them.

@@ -94,7 +94,7 @@ class _Distillation:
         self.teacher, self.dataset, self.backbone = teacher, dataset, backbone
         self.workdir, self.meter = workdir, meter
         active = teacher.card.contexts.active
-        config = dataclasses.replace(config, whole_photo=teacher.card.whole_photo)
+        config = dataclasses.replace(config, voices=tuple(teacher.card.voices))
         self.config = config if active else dataclasses.replace(config, lambda_context=0.0)
         self.rows = _taught(dataset)
         self.batch = config.batch_labeled + config.batch_unlabeled
@@ -162,6 +162,7 @@ class _Distillation:
         card = self.teacher.card
         head = Aligner(text_features(card.labels, self.backbone), card.contexts.count)
         classifier = trainable(self.backbone, head, self.config)
+        head.count(card.voices)
         # A teacher's scores are plain odds; what a miss costs comes back with the thresholds.
         costs = torch.ones(len(card.labels))
         return Learner(classifier, self.config, self.plan, costs)

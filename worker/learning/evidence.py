@@ -4,7 +4,7 @@ How the scores were held out, by a validation split or by cross-fitting, is the 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ PROMISE_DELTA = 0.05
 class Evidence:
     """Scores of labelled photos, (N, K) logits and labels.
 
+    `voices` (N, K, V) are what the logits are made of, where they are told apart.
+
     Whether the model that scored them had trained on them is said where they are made: calibration
     and promises take only held-out ones.
     """
@@ -43,14 +45,22 @@ class Evidence:
     logits: NDArray[np.float64]
     labels: NDArray[np.int8]
     photos: tuple[str, ...] = ()  # keys of the photos, where anybody will ask for them
+    voices: NDArray[np.float64] | None = None
+
+    def weighed(self, weights: Scores) -> "Evidence":
+        """With logits by other weights (V,) of the voices."""
+        assert self.voices is not None
+        return replace(self, logits=self.voices @ weights)
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
     """The evidence of all parts, of which there must be one at least."""
+    voices = [part.voices for part in parts if part.voices is not None]
     return Evidence(
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.labels for part in parts]),
         tuple(photo for part in parts for photo in part.photos),
+        np.concatenate(voices) if len(voices) == len(parts) else None,
     )
 
 

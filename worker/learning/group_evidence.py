@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from worker.learning.contexts import ContextGroups
 from worker.learning.evidence import Evidence
+from worker.learning.slopes import shared_slopes
 
 Scores = NDArray[np.float64]
 
@@ -52,28 +51,10 @@ def mean_of_others(groups: ContextGroups) -> Scores:
 
 
 def _fit(seen: Evidence, others: Scores) -> float:
-    """Logistic regression of every known cell on its own score and that of the others (N, K).
+    """What the others' mean score (N, K) counts beside a label's own.
 
-    Both slopes are shared by all labels, the intercept is each label's own. Normal priors around
-    "only the own score counts" keep few photos from saying much. Labels that shun each other get
-    no negative weight: a group says that its labels come together.
+    Labels that shun each other get no negative weight: a group says that its labels come together.
     """
-    known = seen.labels >= 0
-    sign = np.where(seen.labels == 1, 1.0, -1.0)
-
-    def loss(parameters: Scores) -> tuple[float, Scores]:
-        own, other, bias = parameters[0], parameters[1], parameters[2:]
-        score = sign * (own * seen.logits + other * others + bias)
-        slope = -sign * expit(-score) * known
-        away = parameters - start
-        gradient = np.concatenate(
-            [[(slope * seen.logits).sum(), (slope * others).sum()], slope.sum(axis=0)]
-        )
-        total = float((np.logaddexp(0, -score) * known).sum() + (precision * away**2).sum() / 2)
-        return total, gradient + precision * away
-
-    n_labels = seen.labels.shape[1]
-    start = np.concatenate([[1.0, 0.0], np.zeros(n_labels)])
-    precision = np.concatenate([[1.0, 1.0], np.full(n_labels, 0.01)])
-    own, other = minimize(loss, start, jac=True, method="L-BFGS-B").x[:2]
+    scores = np.stack([seen.logits, others], axis=-1)  # (N, K, 2)
+    own, other = shared_slopes(scores, seen.labels, np.array([1.0, 0.0])).values
     return max(float(other / own), 0.0) if own > 0 else 0.0

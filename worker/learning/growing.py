@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worker.learning.aligner import Aligner, Classifier, Head, LabelSpec, text_features
+from worker.learning.aligner import Aligner, Classifier, Head, LabelSpec, Voice, text_features
 from worker.learning.augment import Augmentation
 from worker.learning.calibration import Calibration
 from worker.learning.card import Growth, ModelCard
@@ -94,6 +94,7 @@ def _configuration(card: ModelCard, config: TrainingConfig) -> TrainingConfig:
     return dataclasses.replace(
         config,
         mode=Mode.FROZEN,
+        voices=(Voice.PLACES,),
         resolution=card.resolution,
         tiles=card.tiles,
         precision=card.precision,

@@ -5,12 +5,12 @@ another by a single bit. More rows in one aligner could: the order in which a ma
 up depends on its shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from worker.learning.aligner import Aligner, Alignment, Head
+from worker.learning.aligner import Aligner, Alignment, Head, Voice
 from worker.learning.backbone import ImageFeatures
 
 
@@ -42,11 +42,11 @@ def joined(aligners: Sequence[Aligner]) -> Head:
     return Grown(aligners) if len(aligners) > 1 else aligners[0]
 
 
-def empty_head(text: Tensor, n_contexts: int, added: Sequence[int], *, whole_photo: bool) -> Head:
+def empty_head(
+    text: Tensor, n_contexts: int, added: Sequence[int], voices: Mapping[Voice, float]
+) -> Head:
     """A head to load weights into, for labels of `text` (K, D); `added` says how many joined each
-    time."""
+    time, `voices` how much each voice of the first ones counts."""
     first, *later = text.split([len(text) - sum(added), *added])
-    own = Aligner(first, n_contexts)
-    if whole_photo:
-        own.hear_whole_photo()
+    own = Aligner(first, n_contexts).hear(tuple(voices)).count(voices)
     return joined([own, *(Aligner(part, 1) for part in later)])

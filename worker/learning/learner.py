@@ -102,11 +102,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Look:
-    """What a model sees: `logits` (N, K), `context_logits` (N, C), `embedding` (N, D)."""
+    """What a model sees: `logits` (N, K), `context_logits` (N, C), `embedding` (N, D), `voices`
+    (N, K, V)."""
 
     logits: Scores
     context_logits: Scores
     embedding: NDArray[np.float32]
+    voices: Scores
 
 
 @torch.no_grad()
@@ -138,6 +140,7 @@ def joined_look(parts: Sequence[Alignment]) -> Look:
         logits=_stack([part.logits for part in parts]),
         context_logits=_stack([part.context_logits for part in parts]),
         embedding=_stack([part.pooled for part in parts]).astype(np.float32),
+        voices=_stack([part.said for part in parts]),
     )
 
 
@@ -152,6 +155,7 @@ def shared_look(
         logits=processes.whole(part.logits, len(rows)),
         context_logits=processes.whole(part.context_logits, len(rows)),
         embedding=processes.whole(part.embedding, len(rows)),
+        voices=processes.whole(part.voices, len(rows)),
     )
 
 
@@ -168,11 +172,15 @@ def see(
 
 def averaged(seen: list[Alignment]) -> Alignment:
     """Mean logits of several views of the same photos; the features are those of the first."""
-    first, share = seen[0], 1 / len(seen)
+
+    def mean(parts: list[Tensor]) -> Tensor:
+        return sum(parts[1:], parts[0]) / len(parts)
+
     return replace(
-        first,
-        logits=sum((one.logits for one in seen[1:]), first.logits) * share,
-        context_logits=sum((one.context_logits for one in seen[1:]), first.context_logits) * share,
+        seen[0],
+        logits=mean([one.logits for one in seen]),
+        context_logits=mean([one.context_logits for one in seen]),
+        voices=mean([one.said for one in seen]),
     )
 
 
@@ -216,9 +224,9 @@ def _stack(parts: list[Tensor]) -> Scores:
 def trainable(backbone: Backbone, head: Head, config: TrainingConfig) -> Classifier:
     """A classifier whose backbone stays as it is, or is a copy to be tuned as configured."""
     device = next(backbone.parameters()).device
-    if config.whole_photo:
+    if config.voices:
         assert isinstance(head, Aligner)
-        head.hear_whole_photo()
+        head.hear(config.voices)
     if config.mode is Mode.TUNE:
         backbone = tunable(
             backbone, config.adapters, gradient_checkpointing=config.gradient_checkpointing
@@ -272,20 +280,24 @@ class Learner:
         return float(loss)
 
     def _loss(self, alignment: Alignment, targets: Targets, n_labeled: int) -> Tensor:
-        """Label and context loss of single photos."""
+        """Label loss of every voice, and context loss, of single photos."""
         context = F.binary_cross_entropy_with_logits(
             alignment.context_logits, targets.contexts, reduction="none"
         )
-        labels = self._label_loss(alignment.logits, targets.labels, targets.weights)
+        voices = [
+            self._label_loss(said, targets.labels, targets.weights)
+            for said in alignment.said.unbind(dim=-1)
+        ]
+        labels = torch.stack(voices).mean(dim=0)
         contexts = losses.of_photos(context, targets.context_weights)
         return self._mean(labels + self.config.lambda_context * contexts, n_labeled)
 
     def _pair_loss(self, features: ImageFeatures, targets: Targets, n_labeled: int) -> Tensor:
-        """Label loss of photos side by side."""
+        """Label loss of photos side by side, for places: the mean of two photos is no area."""
         first, second, n_pairs = partners(n_labeled, len(targets.labels))
         alignment: Alignment = self.student(paired_features(features, first, second))
         labels, weights = paired_targets(targets.labels, targets.weights, first, second)
-        return self._mean(self._label_loss(alignment.logits, labels, weights), n_pairs)
+        return self._mean(self._label_loss(alignment.said[..., 0], labels, weights), n_pairs)
 
     def _label_loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Of each photo or pair: (B, K) three times to (B,).

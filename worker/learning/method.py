@@ -5,7 +5,7 @@ and the same loop, are in `baselines/`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from worker.learning.aligner import Aligner, Head
 from worker.learning.committee import settled
 from worker.learning.contexts import ContextGroups, find_contexts, shuffled_groups
-from worker.learning.plan import TrainingConfig
+from worker.learning.plan import TrainingConfig, usual_voices
 from worker.learning.pseudo_labeling import Rule, calibrated_class_aware
 
 # Text features (K, D), number of context groups, human labels (N, K) to a new head.
@@ -71,6 +71,11 @@ def label_specific(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> H
     return Aligner(text, n_contexts)
 
 
+def all_voices(config: TrainingConfig) -> TrainingConfig:
+    """Every voice speaks that the mode can afford, unless some are named."""
+    return replace(config, voices=config.voices or usual_voices(config.mode))
+
+
 KIZU = Method(
     name="kizu",
     source="docs/explanation/method.md",
@@ -79,4 +84,5 @@ KIZU = Method(
     contexts=Contexts.FOUND,
     measures_confidence=True,
     makes_trials=True,
+    configure=all_voices,
 )

@@ -87,4 +87,5 @@ class PartModels:
             members.append(learner.teacher)
             for views, scored in seen.items():
                 scored.append(self.scored(learner, held_out, views))
-        return Committee(tuple(members), {views: tuple(parts) for views, parts in seen.items()})
+        scores = {views: tuple(parts) for views, parts in seen.items()}
+        return Committee(tuple(members), scores).weighed(self.views)

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from worker.learning.adapters import Adapters, is_adaptable, is_large
+from worker.learning.aligner import Voice
 from worker.learning.augment import Augmentation, Orientations, usual_orientations
 from worker.learning.backbone import Backbone
 from worker.learning.contexts import PriorGroups
@@ -76,7 +77,7 @@ class TrainingConfig:
     # None: if it helps, by the part models (committee.py)
     lambda_pairs: float | None = None  # photos side by side (pairs.py); None: tried, or 0
     pseudo_labels: bool | None = None  # whether rounds learn them; None: tried, or so
-    whole_photo: bool | None = None  # the mean token speaks for labels too; None: tried, or not
+    voices: tuple[Voice, ...] | None = None  # None: as many as the method hears
     n_contexts: int | None = None  # None: found from the labels
     context_prior: PriorGroups | None = None  # another project's groups, while labels are few
     folds: int = 2
@@ -237,15 +238,14 @@ def _seconds_of_trying_rounds(plan: Plan, cost: Cost, config: TrainingConfig) ->
 
 
 def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, *, needed: int) -> Plan:
-    """The plan within the configuration's time budget.
+    """The plan within the configuration's time budget, if it has one.
 
     Where it would take longer, rounds are fewer first, since each also costs looks that no step
     pays for; then, if less than `LEAST_SHARE` of the steps fit, only the `needed` committees
     remain. What is left is shortened, every stage by the same share.
     """
     budget = config.time_budget_seconds
-    assert budget is not None
-    if plan_seconds(plan, cost, config) <= budget:
+    if budget is None or plan_seconds(plan, cost, config) <= budget:
         return plan
     plan = replace(plan, rounds=min(plan.rounds, FEWEST_ROUNDS))
     if budget < LEAST_SHARE * plan_seconds(plan, cost, config):
@@ -289,6 +289,11 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
         return Precision.BF16 if torch.cuda.is_bf16_supported() else Precision.FP32
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return Precision.BF16 if supported() else Precision.FP32
+
+
+def usual_voices(mode: Mode) -> tuple[Voice, ...]:
+    """A decoder multiplies what a head costs, which only a backbone that is trained too hides."""
+    return tuple(Voice) if mode is Mode.TUNE else (Voice.PLACES, Voice.WHOLE)
 
 
 def resolve(config: TrainingConfig, backbone: Backbone, dataset: TrainingSet) -> TrainingConfig:

@@ -104,7 +104,7 @@ class Predictor:
             backbone = adapted(backbone, card.adapters)
         text = tensors["head.text"]
         added = [len(one.labels) for one in card.grown]
-        head = empty_head(text, card.contexts.count, added, whole_photo=card.whole_photo)
+        head = empty_head(text, card.contexts.count, added, card.voices)
         mix = GroupEvidence(card.contexts, card.group_weight).mix
         aligners_of(head)[0].mix.copy_(torch.from_numpy(mix))
         classifier = Classifier(

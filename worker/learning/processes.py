@@ -95,10 +95,10 @@ class Processes:
         return work()
 
     def whole(self, part: NDArray[Number], length: int) -> NDArray[Number]:
-        """All rows (length, D), of which this process knows `share(length)`."""
+        """All rows (length, ...), of which this process knows `share(length)`."""
         if self.count == 1:
             return part
-        rows = np.zeros((length, part.shape[1]), part.dtype)
+        rows = np.zeros((length, *part.shape[1:]), part.dtype)
         rows[self.share(length)] = part
         distributed.all_reduce(torch.from_numpy(rows))
         return rows

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from worker.learning.aligner import Aligner, Classifier, LabelSpec, text_features
+from worker.learning.aligner import Aligner, Classifier, Head, LabelSpec, text_features, weigh
 from worker.learning.augment import View
 from worker.learning.backbone import Backbone
 from worker.learning.card import ModelCard, plain
 from worker.learning.committee import Committee, Votes, settled, trials
-from worker.learning.dataset import NotEnoughLabels, Split, TrainingSet
+from worker.learning.dataset import Split, TrainingSet
 from worker.learning.draws import derive, drawn, shuffled
 from worker.learning.evidence import Evidence, Judgement, joined, judge, set_apart
 from worker.learning.group_evidence import GroupEvidence
@@ -57,21 +57,9 @@ from worker.learning.plan import (
 )
 from worker.learning.predictor import TrainedModel
 from worker.learning.processes import Processes
-from worker.learning.progress import Meter, OnProgress, Progress, ShouldStop, Stage, Stopped
+from worker.learning.progress import Meter, OnProgress, ShouldStop, Stage, Stopped
 from worker.learning.pseudo_labeling import Round
-
-__all__ = [
-    "LabelSpec",
-    "Mode",
-    "NotEnoughLabels",
-    "Progress",
-    "Split",
-    "Stopped",
-    "TrainedModel",
-    "TrainingConfig",
-    "TrainingSet",
-    "train",
-]
+from worker.learning.voices import on_card, voice_weights
 
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -212,7 +200,6 @@ class Training:
 
     def _plan(self) -> Plan:
         """The plan, kept in the work folder: a resumed run must not plan anew."""
-
         config = self.config
 
         def make() -> Plan:
@@ -222,8 +209,6 @@ class Training:
                 unlabeled=len(self.unlabeled),
                 committees=1 + len(trials(config)) if self.can_cross_fit else 0,
             )
-            if config.time_budget_seconds is None:
-                return plan
             return fit_plan(plan, self.cost, config, needed=int(self.cross_fitted))
 
         path = self.workdir / "plan.json"
@@ -247,6 +232,7 @@ class Training:
         answers = learner.load(path, self.fingerprint) or Answers.human(self.dataset.labels)
         self.meter.skip(learner.step * self.config.batch_labeled * self.cost.train)
         targets = answers.targets(self.membership)
+        self._weigh(learner)
         unlabeled, saved_at = self.unlabeled[:0], time.monotonic()
         while learner.step < plan.steps:
             self._enter_stage(name, learner, plan)
@@ -312,6 +298,7 @@ class Training:
         human = self.dataset.labels
         partial = self.labeled[(human[self.labeled] < 0).any(axis=1)]
         rows = np.concatenate([unlabeled, partial])
+        self._weigh(learner)
         self._note_validation(learner)
         views = self.config.teacher_views
         held_out = functools.cache(lambda: self._evidence(learner, views))
@@ -333,6 +320,14 @@ class Training:
         if len(self.validation):
             seen = self._scored(learner, self.validation, self.config.teacher_views)
             self.meter.metrics["validation_map"] = mean_average_precision(seen.logits, seen.labels)
+
+    def _weigh(self, learner: Learner) -> None:
+        """Voices count as much as held-out labels say: those of part models, else of validation."""
+        weights = self.committee.weights
+        if weights is None and len(self.validation):
+            weights = voice_weights(self._scored(learner, self.validation, self.views))
+        if weights is not None:
+            weigh(learner.teacher, weights)
 
     # --- confidence, measured on labels that the model did not see --------------------------
 
@@ -365,7 +360,7 @@ class Training:
     def _scored(self, learner: Learner, rows: Rows, views: int) -> Evidence:
         seen = self._look(learner.teacher, rows, views=views)
         photos = tuple(self.dataset.keys[row] for row in rows)
-        return Evidence(seen.logits, self.dataset.labels[rows], photos)
+        return Evidence(seen.logits, self.dataset.labels[rows], photos, seen.voices)
 
     def _look(self, model: nn.Module, rows: Rows, *, views: int) -> Look:
         most = TOKEN_BATCH if isinstance(self.inputs, TokenInputs) else LOOK_BATCH
@@ -387,6 +382,7 @@ class Training:
 
     def _finish(self, learner: Learner) -> TrainedModel:
         """Measure, calibrate, choose thresholds, write the card."""
+        self._weigh(learner)
         evidence = self._evidence(learner, self.views)
         groups = GroupEvidence.fit(self.contexts, evidence)
         judgement = judge(
@@ -403,11 +399,13 @@ class Training:
         if isinstance(classifier.head, Aligner):
             classifier.head.mix.copy_(torch.from_numpy(groups.mix))
         card = self._card(judgement, groups.weight)
+        card = dataclasses.replace(card, **on_card(classifier.head, evidence))
         return TrainedModel(classifier.eval(), card, judgement.doubtful)
 
     def _with_heads(self, head: nn.Module) -> Classifier:
         classifier = self._new_classifier(self.config)
-        classifier.head.load_state_dict(head.state_dict())
+        assert isinstance(head, Head)
+        classifier.head = head
         return classifier
 
     def _card(self, judgement: Judgement, group_weight: float) -> ModelCard:
@@ -439,5 +437,4 @@ class Training:
             ),
             code_version=importlib.metadata.version("kizu"),
             tiles=(config.grid.rows, config.grid.columns),
-            whole_photo=bool(config.whole_photo),
         )

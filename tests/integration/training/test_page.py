@@ -105,10 +105,23 @@ def test_a_version_without_evidence_has_no_reliability(line, page):
 
 def test_what_part_models_settled_is_said(line, page):
     config = {"plan": {"committees": 2}, "lambda_pairs": 0.0, "pseudo_labels": False}
-    line.version(1, ModelState.LIVE, card=card(line, config=config, whole_photo=True))
+    line.version(1, ModelState.LIVE, card=card(line, config=config))
     said = page().partition("Settled by held-out labels")[2]
-    assert re.findall("<dd>(Used|Not used)</dd>", said) == ["Used", "Not used", "Not used"]
+    assert re.findall("<dd>(Used|Not used)</dd>", said) == ["Not used", "Not used"]
     assert "取り置いたラベルで決めたこと" in page("ja")
+
+
+def test_what_a_score_is_made_of_is_said(line, page):
+    voices = {"places": 0.62, "whole": 0.08, "decoder": 0.3}
+    line.version(1, ModelState.LIVE, card=card(line, voice_shares=voices))
+    said = re.findall("<li>([a-z ]+) <strong>([0-9]+%)</strong>", page())
+    assert said == [("places", "62%"), ("whole photo", "8%"), ("second look at places", "30%")]
+    assert "スコアの内訳" in page("ja")
+
+
+def test_one_voice_needs_no_words(line, page):
+    line.version(1, ModelState.LIVE, card=card(line, voice_shares={"places": 1.0}))
+    assert "What a score is made of" not in page()
 
 
 def test_a_version_that_tried_nothing_settled_nothing(line, page):

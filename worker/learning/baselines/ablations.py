@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worker.learning.aligner import Aligner, Alignment, Head
+from worker.learning.aligner import Aligner, Alignment, Head, Voice
 from worker.learning.backbone import ImageFeatures
 from worker.learning.baselines.fixmatch import fixed_thresholds
 from worker.learning.method import KIZU, Contexts
+from worker.learning.plan import TrainingConfig
 from worker.learning.pseudo_labeling import Round, calibrated_class_aware
 from worker.learning.thresholds import PseudoLabels
 
@@ -42,8 +43,16 @@ def teacher_alone(known: Round) -> PseudoLabels:
     )
 
 
+def places_alone(config: TrainingConfig) -> TrainingConfig:
+    """One voice: each label's own feature against its text."""
+    return replace(config, voices=(Voice.PLACES,))
+
+
 ABLATIONS = (
-    replace(KIZU, name="kizu-global", head=global_aligner, makes_trials=False),
+    replace(
+        KIZU, name="kizu-global", head=global_aligner, makes_trials=False, configure=places_alone
+    ),
+    replace(KIZU, name="kizu-places-alone", configure=places_alone),
     replace(KIZU, name="kizu-no-context", contexts=Contexts.NONE),
     replace(KIZU, name="kizu-shuffled-context", contexts=Contexts.SHUFFLED),
     replace(KIZU, name="kizu-no-trials", makes_trials=False),

@@ -6,46 +6,29 @@ DiCaP and UPS, as in DiCaP's comparison.
 """
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from worker.learning.aligner import PRIOR_LOGIT, Alignment, Head
 from worker.learning.backbone import ImageFeatures
 from worker.learning.baselines.plain import plain
+from worker.learning.decoder import Decoder
 from worker.learning.method import Method
 from worker.learning.pseudo_labeling import calibrated_class_aware
 
-HEADS = 8
-DROPOUT = 0.1
-
 
 class DecoderHead(Head):
-    """Fixed text queries (K, D) attend to tokens (B, L, D); each has a classifier of its own."""
+    """Fixed text queries (K, D) over tokens (B, L, D)."""
 
     def __init__(self, text: Tensor) -> None:
         super().__init__(text)
-        n_labels, dim = text.shape
-        self.embed = nn.Linear(dim, dim)
-        self.attention = nn.MultiheadAttention(dim, HEADS, dropout=DROPOUT, batch_first=True)
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
-        self.feed_forward = nn.Sequential(
-            nn.Linear(dim, 4 * dim), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(4 * dim, dim)
-        )
-        self.weight = nn.Parameter(torch.empty(n_labels, dim))
-        self.bias = nn.Parameter(torch.full((n_labels,), PRIOR_LOGIT))
-        nn.init.xavier_normal_(self.weight)
+        self.decoder = Decoder(len(text), text.shape[1], PRIOR_LOGIT)
 
     def forward(self, features: ImageFeatures) -> Alignment:
-        before, between, after = self.norms
-        tokens = F.relu(self.embed(features.tokens.to(self.text)))
-        query = before(2 * self.text).expand(len(tokens), -1, -1)  # (B, K, D)
-        attended, _ = self.attention(query, tokens, tokens, need_weights=False)
-        query = between(query + attended)
-        query = after(query + self.feed_forward(query))
+        logits = self.decoder(features.tokens.to(self.text), self.text)
         pooled = F.normalize(features.pooled.to(self.text), dim=-1)
-        return plain((query * self.weight).sum(dim=-1) + self.bias, pooled)
+        return plain(logits, pooled)
 
 
 def decoder_head(text: Tensor, n_contexts: int, labels: NDArray[np.int8]) -> Head:
