@@ -150,9 +150,9 @@ class Aligner(Head):
         others = {Voice.WHOLE: self.whole, Voice.DECODER: self.decoder}
         return (Voice.PLACES, *(voice for voice, part in others.items() if part is not None))
 
-    def count(self, shares: Mapping[Voice, float]) -> Self:
+    def count(self, weights: Mapping[Voice, float]) -> Self:
         """Let each voice count so much; returns the aligner itself."""
-        self.weights.copy_(torch.tensor([shares[voice] for voice in self.voices]))
+        self.weights.copy_(torch.tensor([weights[voice] for voice in self.voices]))
         return self
 
     def counted(self) -> dict[Voice, float]:
