@@ -122,9 +122,12 @@ def test_a_photo_that_somebody_else_holds_cannot_be_taken_again(mine, theirs, wo
     assert workplace.holders()[first] == COLLEAGUE
     mine.keyboard.press("Enter")
     expect(mine.locator("#lost-name")).to_have_text(first)
-    mine.locator("#lost-retake").click()
+    with mine.expect_response("**/heartbeat") as beat:
+        mine.locator("#lost-retake").click()
+    assert beat.value.status == 409, "the next photo is theirs too, but nothing was answered on it"
     expect(mine.locator("#lost-reason")).to_contain_text("Somebody else")
     mine.locator("#lost-continue").click()
+    mine.wait_for_load_state("networkidle")
     expect(mine.locator("#lost")).to_be_hidden()
     expect(mine.locator("#file-name")).not_to_have_text(first)
     assert workplace.truth("parts") == {}

@@ -34,7 +34,7 @@ const levels = new Levels(byId("deep"), byId("photo"), {
 });
 const keys = new KeyMap(`${mine}/keys`, { ...USUAL_KEYS, ...(isReview ? { heat: "h" } : {}) }, config.labels);
 const leases = new Leases(config.slug, { purpose: config.purpose, ...config.wish }, {
-  onLost: (lease, error) => lost.show(workOn(lease), error.message),
+  onLost: (lease, error) => (lease.isAnswered ? lost.show(workOn(lease), error.message) : advance()),
   onTrouble: showTrouble,
 });
 const outbox = new Outbox(`${mine}/${config.slug}`, { onCount: showUnsent, onSent, onRefused });
@@ -66,6 +66,7 @@ function show() {
   for (const name of ["submit", "clear", "skip"]) byId(name).disabled = !lease;
   if (!lease) return showNothingWaits();
   values = startingValues(lease);
+  lease.isAnswered ??= Boolean(lease.draft);
   clock.restart(lease.draft?.active_seconds ?? 0);
   viewer.show(leases.previewOf(lease), sharpOf(lease));
   levels.offer(lease.bit_depth > 8 ? `/api/v1/projects/${config.slug}/images/${lease.image_id}/deep` : null);
@@ -162,13 +163,14 @@ function toggle(key, asUnsure) {
 
 function set(key, value) {
   values[key] = value;
+  leases.current.isAnswered = true;
   paint(key);
   clearTimeout(draftTimer);
   draftTimer = setTimeout(saveDraft, DRAFT_DELAY_MS);
 }
 
 function clear() {
-  config.labels.forEach((label) => set(label.key, "absent"));
+  if (leases.current) config.labels.forEach((label) => set(label.key, "absent"));
 }
 
 function showNextHeat() {
@@ -288,6 +290,7 @@ async function retakeLost(work) {
     return false;
   }
   values = { ...work.values };
+  leases.current.isAnswered = true;
   config.labels.forEach((label) => paint(label.key));
   saveDraft();
   return true;
