@@ -27,7 +27,7 @@ from worker.learning.backbone import ImageFeatures, untrained
 from worker.learning.dataset import Pixels, Split, TrainingSet
 from worker.learning.inputs import prepare_inputs
 from worker.learning.learner import TOKEN_BATCH
-from worker.learning.plan import Mode, Precision, TrainingConfig, resolve
+from worker.learning.plan import Mode, Precision, TrainingConfig, resolve, usual_voices
 from worker.learning.predictor import as_pixels
 from worker.learning.progress import Progress
 from worker.learning.token_cache import CachedFeatures, half
@@ -139,7 +139,7 @@ def prediction(args: argparse.Namespace) -> dict[str, Any]:
 def _prediction(n_tokens: int, dim: int, bf16: bool) -> dict[str, int]:
     """From stored halves to logits, beside what no way can do without: reading the tokens, and
     the two products of the adapter."""
-    head = Aligner(torch.randn(N_LABELS, dim), 4).eval()
+    head = Aligner(torch.randn(N_LABELS, dim), 4).hear(usual_voices(Mode.FROZEN)).eval()
     stored = ImageFeatures(torch.randn(512, n_tokens, dim).half(), torch.randn(512, dim).half())
     ready = stored.at_precision(bf16).tokens
     layers = [layer for layer in head.adapter if isinstance(layer, nn.Linear)]

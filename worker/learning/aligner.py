@@ -119,7 +119,8 @@ class Aligner(Head):
 
     def forward(self, features: ImageFeatures) -> Alignment:
         """Products with tokens are computed in the precision that tokens come in."""
-        tokens = self._adapted(features.tokens.to(self.text.device))  # (B, L, D)
+        raw = features.tokens.to(self.text.device)
+        tokens = self._adapted(raw)  # (B, L, D)
         pooled = F.normalize(features.pooled.to(self.text), dim=-1)  # (B, D)
         # Dividing scores and weights by the lengths spares writing the unit tokens.
         lengths = torch.linalg.vector_norm(tokens, dim=-1).float().clamp_min(SHORTEST)[:, None]
@@ -128,7 +129,7 @@ class Aligner(Head):
         label_features = F.normalize((weights.to(tokens) @ tokens).float(), dim=-1)  # (B, K, D)
         context_logits = self.context(torch.cat([pooled, label_features.mean(dim=1)], dim=-1))
         places = self.align(label_features)
-        voices = torch.stack([places, *self._other_voices(features.tokens)], dim=-1)  # (B, K, V)
+        voices = torch.stack([places, *self._other_voices(raw)], dim=-1)  # (B, K, V)
         own = (voices * self.weights).sum(dim=-1)  # (B, K)
         logits = own + own @ self.mix.T
         return Alignment(logits, context_logits, label_features, pooled, voices)
@@ -161,12 +162,12 @@ class Aligner(Head):
 
     def _other_voices(self, tokens: Tensor) -> list[Tensor]:
         """What voices besides places say of tokens (B, L, D), (B, K) each."""
-        tokens = tokens.to(self.text)
         said: list[Tensor] = []
         if self.whole is not None:
-            said.append(self.whole(F.layer_norm(tokens.mean(dim=1), tokens.shape[-1:])))
+            mean = tokens.mean(dim=1, dtype=torch.float32)
+            said.append(self.whole(F.layer_norm(mean, mean.shape[-1:])))
         if self.decoder is not None:
-            said.append(self.decoder(tokens, self.text))
+            said.append(self.decoder(tokens.float(), self.text))
         return said
 
     def attention(self, tokens: Tensor) -> Tensor:
