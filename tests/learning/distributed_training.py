@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from tests.learning.marks import QUICK, SPECS, marks
 from tests.learning.towers import SIDE, tiny
 from worker.learning.adapters import adapter_state
+from worker.learning.aligner import Voice
 from worker.learning.plan import Mode, Precision, Tuned
 from worker.learning.processes import Processes, joined
 from worker.learning.progress import Progress
@@ -29,6 +30,7 @@ CONFIG = dataclasses.replace(
     lr=1e-2,
     threads=1,
     precision=Precision.FP32,
+    voices=(Voice.PLACES, Voice.WHOLE),  # each process draws a decoder's dropout for its own photos
 )
 
 
