@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -62,7 +62,7 @@ def environment(language: Language) -> Environment:
 
 def _counting(pages: Environment) -> Callable[..., str]:
     """`ngettext` that writes its number as the language does."""
-    choose: Callable[..., str] = pages.globals["ngettext"]  # type: ignore[assignment]
+    choose = cast("Callable[..., str]", pages.globals["ngettext"])
     number = pages.filters["number"]
 
     @pass_context

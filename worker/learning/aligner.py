@@ -196,14 +196,12 @@ class Aligner(Head):
         return self.alignment_scale.exp() * margin + self.bias
 
 
-def head_of(model: nn.Module) -> nn.Module:
-    """The head of a classifier, or a head itself."""
-    return model.head if isinstance(model, Classifier) else model
-
-
 def weigh(model: nn.Module, weights: NDArray[np.float64]) -> None:
-    """Let the voices of a model's head count so much (V,); a head without voices stays as it is."""
-    head = head_of(model)
+    """Let the voices of a classifier's head, or of a head itself, count so much (V,).
+
+    A head without voices stays as it is.
+    """
+    head = model.head if isinstance(model, Classifier) else model
     if isinstance(head, Aligner):
         head.weights.copy_(torch.from_numpy(weights))
 

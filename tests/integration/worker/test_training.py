@@ -1,5 +1,6 @@
 """The main job by real workers: upload, annotate, train, predict; and what cannot be learned."""
 
+import json
 import os
 import shutil
 import signal
@@ -328,4 +329,16 @@ def test_a_model_whose_files_are_gone_says_so(floor, settings):
     assert "Version 1 cannot be loaded" in job["error"]["detail"]
     later = trained_here(factory, seed=5)
     assert later["result"]["state"] == "candidate"
+    assert "cannot be loaded" in later["result"]["gate"]
+
+
+def test_a_model_of_an_earlier_build_that_cannot_be_read_says_so(floor, settings):
+    factory = floor("bright", shown=[BRIGHT, GOOD])
+    trained_here(factory)
+    (card,) = settings.blob_dir.rglob("card.json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"whole_photo": True}))
+    job = predicted_here(factory)
+    assert job["state"] == "failed"
+    assert "Version 1 cannot be loaded: an earlier version" in job["error"]["detail"]
+    later = trained_here(factory, seed=5)
     assert "cannot be loaded" in later["result"]["gate"]
