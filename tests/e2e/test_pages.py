@@ -5,7 +5,7 @@ import re
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from app.web.templating import STATIC
 
@@ -53,6 +53,18 @@ def test_a_forged_destination_stays_on_this_site(live_url, workplace):
     answer = httpx.post(f"{live_url}/sign-in", data=form)
     assert answer.status_code == 303
     assert answer.headers["location"] == "/projects"
+
+
+def test_a_name_typed_before_the_script_came_gives_an_address_too(watched, workplace):
+    watched.sign_in()
+    page = watched.page
+    held: list[Route] = []
+    page.route("**/new-project.js*", lambda route: held.append(route))
+    with page.expect_request("**/new-project.js*"):
+        page.goto("/projects/new", wait_until="commit")
+    page.locator("[name=name]").fill("Line 2")
+    held[0].continue_()
+    expect(page.locator("[name=slug]")).to_have_value("line-2")
 
 
 def test_every_page_of_an_empty_project_opens(watched, workplace):

@@ -48,9 +48,12 @@ async function save(event) {
   }
 }
 
-const slug = form.elements.slug;
-form.elements.name.addEventListener("input", () => { if (!slug.dataset.touched) slug.value = asKey(form.elements.name.value); });
+const { name: projectName, slug } = form.elements;
+const suggestSlug = () => { if (!slug.dataset.touched) slug.value = asKey(projectName.value); };
+projectName.addEventListener("input", suggestSlug);
 slug.addEventListener("input", () => { slug.dataset.touched = "yes"; });
+// The name has the focus before this script is there: what was typed by then counts too.
+if (!slug.value) suggestSlug();
 document.getElementById("add-label").addEventListener("click", () => addLine().querySelector("input").focus());
 form.addEventListener("submit", save);
 for (let count = 0; count < 3; count += 1) addLine();
