@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from worker.learning.augment import (
     Augmentation,
@@ -35,6 +36,34 @@ def test_a_photo_with_draws_of_its_own_looks_the_same_in_any_batch():
         return augment(PIXELS[photos], View.STRONG, draws, HOW)
 
     assert torch.allclose(seen([4, 1, 3])[1], seen([0, 1])[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("orientations", [Orientations.ANY, Orientations.MIRRORED])
+def test_a_weak_view_is_the_photo_sampled_on_a_moved_grid(orientations):
+    how = Augmentation(orientations=orientations, shift=0.2, scale=0.3)
+    draws = torch.Generator().manual_seed(7)
+    mirrored, upended, transposed = torch.randint(0, 2, (3, 6), generator=draws)
+    scale = 1 + how.scale * (2 * torch.rand(6, generator=draws) - 1)
+    shift = (torch.rand(6, 2, generator=draws) - 0.5) * 4 * how.shift
+    signs = 1 - 2 * torch.stack([mirrored, upended], dim=1)
+    theta = torch.diag_embed(signs * scale[:, None])
+    theta = torch.cat([theta, (signs * shift)[:, :, None]], dim=2)
+    grid = F.affine_grid(theta, [6, 1, 40, 40], align_corners=False)
+    wanted = F.grid_sample(PIXELS, grid, padding_mode="reflection", align_corners=False)
+    if orientations is Orientations.ANY:
+        wanted = torch.where(transposed.bool()[:, None, None, None], wanted.mT, wanted)
+    seen = augment(PIXELS, View.WEAK, torch.Generator().manual_seed(7), how)
+    assert torch.allclose(seen, wanted, atol=1e-4)
+
+
+def test_noise_has_the_strength_that_is_asked_for():
+    grey = torch.full((400, 1, 40, 40), 0.5)
+    how = Augmentation(Orientations.ANY, brightness=0, contrast=0, gamma=0, noise=0.04, cutout=0)
+    seen = augment(grey, View.STRONG, torch.Generator().manual_seed(0), how)
+    # A strength between nothing and `noise` for each photo; every fourth is blurred after that.
+    assert abs(float(seen.mean()) - 0.5) < 1e-3
+    assert float(seen.std(dim=(1, 2, 3)).max()) == pytest.approx(0.04, rel=0.05)
+    assert float(seen.std(dim=(1, 2, 3)).median()) == pytest.approx(0.02, rel=0.15)
 
 
 def test_plain_views_change_nothing_and_others_do():

@@ -4,6 +4,7 @@ Weak views turn and nudge a photo, strong views also change its light and hide s
 Views never crop deep: a defect that falls out of the picture would make its label wrong.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ from torch.nn import functional as F
 
 # One source of draws for a batch, or one for each of its photos.
 Draws = torch.Generator | Sequence[torch.Generator]
+
+BYTE_DEVIATION = math.sqrt((256**2 - 1) / 12)  # of 0 to 255, all alike
 
 
 class Orientations(StrEnum):
@@ -100,27 +103,44 @@ def _coins(count: int, draws: Draws) -> Tensor:
 
 
 def _move(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
-    """A random allowed orientation, shifted and scaled a little, in one sampling of each photo; the
-    border is mirrored in."""
+    """A random allowed orientation, shifted and scaled a little; the border is mirrored in."""
     count, _, height, width = pixels.shape
-    turned = _orientation(count, draws, how.orientations)
+    mirrored, upended, transposed = _coins(count, draws)
+    if how.orientations is Orientations.UPRIGHT:
+        upended = torch.zeros_like(upended)
     scale = 1 + how.scale * (2 * _drawn(torch.rand, draws, count) - 1)
-    shift = (_drawn(torch.rand, draws, count, 2) - 0.5) * 4 * how.shift  # grid spans 2
-    theta = torch.cat([turned * scale[:, None, None], turned @ shift[:, :, None]], dim=2)
-    grid = F.affine_grid(theta.to(pixels), [count, 1, height, width], align_corners=False)
-    return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+    shift = (_drawn(torch.rand, draws, count, 2) - 0.5) * 2 * how.shift
+    along, down = shift.unbind(dim=1)
+    moved = _resample(pixels, _rows(height, scale, down, upended))
+    # Columns as the rows of the picture on its side: whole rows are what memory copies quickly.
+    sideways = _resample(moved.mT, _rows(width, scale, along, mirrored))
+    if how.orientations is not Orientations.ANY:
+        return sideways.mT.contiguous()
+    return torch.where(transposed.to(pixels.device)[:, None, None, None], sideways, sideways.mT)
 
 
-def _orientation(count: int, draws: Draws, orientations: Orientations) -> Tensor:
-    """For each photo a matrix (count, 2, 2) from where a pixel lies to where it is taken from."""
-    mirrored, upended, transposed = _coins(count, draws).float()
-    if orientations is Orientations.UPRIGHT:
-        upended = torch.zeros(count)
-    signs = torch.diag_embed(torch.stack([1 - 2 * mirrored, 1 - 2 * upended], dim=1))
-    if orientations is not Orientations.ANY:
-        return signs
-    swapped = signs.flip(2)
-    return torch.where(transposed.bool()[:, None, None], swapped, signs)
+def _rows(size: int, scale: Tensor, shift: Tensor, reverse: Tensor) -> Tensor:
+    """(B, size): which row, and share of the next, each row of a moved picture is taken from;
+    `scale`, `shift` (of the picture's side) and `reverse` are (B,)."""
+    centred = torch.arange(size) - (size - 1) / 2
+    at = centred * scale[:, None] + size * shift[:, None]
+    at = at * (1 - 2 * reverse.float())[:, None] + (size - 1) / 2
+    # Mirrored at the border's outer edge, so that its row comes twice.
+    at = (at + 0.5).remainder(2 * size)
+    return (torch.minimum(at, 2 * size - at) - 0.5).clamp(0, size - 1)
+
+
+def _resample(pixels: Tensor, at: Tensor) -> Tensor:
+    """Linear interpolation of (B, C, H, W) between the rows `at` (B, H)."""
+    count, channels, height, width = pixels.shape
+    at = at.to(pixels.device)
+    above = at.long()
+    first = torch.arange(count * channels, device=pixels.device).view(count, channels, 1) * height
+    rows = pixels.reshape(-1, width)
+    upper = rows.index_select(0, (first + above[:, None]).flatten())
+    lower = rows.index_select(0, (first + (above[:, None] + 1).clamp(max=height - 1)).flatten())
+    share = (at - above)[:, None].expand(-1, channels, -1).reshape(-1, 1)
+    return upper.lerp_(lower, share).view_as(pixels)
 
 
 def _relight(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
@@ -140,25 +160,27 @@ def _blur_some(pixels: Tensor, draws: Draws) -> Tensor:
     # By rows, then by columns: a convolution of one channel takes twice as long.
     rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
     blurred = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 16
-    return pixels.index_copy(0, some, blurred)
+    return pixels.index_copy_(0, some, blurred)
 
 
 def _add_noise(pixels: Tensor, draws: Draws, how: Augmentation) -> Tensor:
-    strength = _uniform(pixels, 0, how.noise, draws)
+    strength = _uniform(pixels, 0, how.noise / BYTE_DEVIATION, draws)
     noise = _drawn(_noise_on(pixels.device), draws, *pixels.shape)
-    return noise.mul_(strength).add_(pixels)
+    return pixels.addcmul_(noise, strength)
 
 
 def _noise_on(device: torch.device) -> Callable[..., Tensor]:
-    """White noise, drawn where it is used: a number for each pixel is much to carry over."""
+    """Bytes around zero, all alike, eight from a draw: normal numbers take several times as long.
+    Drawn where they are used: one for each pixel is much to carry over."""
 
     def noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        if device.type != "cuda":
-            return torch.randn(shape, generator=generator).to(device)
-        seed = int(torch.randint(2**62, (), generator=generator))
-        return torch.randn(
-            shape, generator=torch.Generator(device).manual_seed(seed), device=device
-        )
+        if device.type == "cuda":
+            seed = int(torch.randint(2**62, (), generator=generator))
+            generator = torch.Generator(device).manual_seed(seed)
+        count = math.prod(shape)
+        words = torch.empty(-(-count // 8), dtype=torch.int64, device=generator.device)
+        drawn = words.random_(-(2**63), None, generator=generator).view(torch.uint8)
+        return drawn[:count].view(shape).to(device).float().sub_(127.5)
 
     return noise
 
