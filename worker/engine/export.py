@@ -109,7 +109,7 @@ def export_model(run: JobRun) -> dict[str, Any]:
 
 
 def collect(run: JobRun, version_id: UUID) -> Material:
-    """Raises `NotFound`, and what a model that cannot be loaded raises."""
+    """Raises `NotFound`, and `Conflict` where the model cannot be loaded."""
     assert run.project_id is not None
     with run.sessions() as session:
         project = projects.get_project_by_id(session, run.project_id)
@@ -120,7 +120,7 @@ def collect(run: JobRun, version_id: UUID) -> Material:
     snapshot = without_deleted(run, snapshots.read(path, sha256=frozen.sha256))
     with kept_alive(run.tick, at_most=LONGEST_EXPORT_SECONDS):
         models = shared_models(run.settings.data_dir)
-        model = models.predictor(run.store, version.id, version.weights_prefix)
+        model = models.predictor(run.store, version)
     at_least = max(model.card.grid.canvas)
     reader = PhotoReader(run.store, run.settings.image_max_pixels, at_least=at_least)
     label_ids = [UUID(label_id) for label_id in version.label_ids]

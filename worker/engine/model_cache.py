@@ -14,15 +14,16 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from app.core.config import Settings
-from app.core.errors import NotFound
+from app.core.errors import Conflict, NotFound
 from app.core.storage import ObjectStore
+from app.training.models import ModelVersion
 from worker.engine.device import device_name
 from worker.engine.feature_store import FeatureStore, tokens_folder
 from worker.learning.backbone import Backbone, load_backbone
-from worker.learning.card import ModelCard
+from worker.learning.card import ModelCard, UnknownFormat
 from worker.learning.novelty import NOVELTY, Novelty
 from worker.learning.predictor import CARD, WEIGHTS, Predictor
-from worker.learning.sources import WeightsMissing
+from worker.learning.sources import UnsupportedBackbone, WeightsMissing
 
 LOADED = 2
 LOCAL_COPIES = 8
@@ -44,17 +45,24 @@ class ModelCache:
         """Raises `WeightsMissing` or `UnsupportedBackbone`."""
         return _kept(self._backbones, name, lambda: load_backbone(name, device=self._device))
 
-    def predictor(self, store: ObjectStore, version_id: UUID, prefix: str) -> Predictor:
-        """The model whose files lie under `prefix`. Raises `WeightsMissing`."""
-        return _kept(self._predictors, version_id, lambda: self._load(store, version_id, prefix))
+    def predictor(self, store: ObjectStore, version: ModelVersion) -> Predictor:
+        """Raises `Conflict` where the version's files are gone, of another build, or want a
+        backbone that cannot be had."""
+        try:
+            return _kept(self._predictors, version.id, lambda: self._load(store, version))
+        except (WeightsMissing, UnsupportedBackbone, UnknownFormat) as error:
+            raise Conflict(
+                f"Version {version.number} cannot be loaded: {error}. Train again, or make another "
+                "version live."
+            ) from error
 
-    def novelty(self, store: ObjectStore, version_id: UUID, prefix: str) -> Novelty | None:
+    def novelty(self, store: ObjectStore, version: ModelVersion) -> Novelty | None:
         """What is known of the version's labelled photos; None where nothing was kept."""
-        path = self._local_copy(store, version_id, prefix) / NOVELTY
+        path = self._local_copy(store, version) / NOVELTY
         return Novelty.load(path) if path.exists() else None
 
-    def _load(self, store: ObjectStore, version_id: UUID, prefix: str) -> Predictor:
-        folder = self._local_copy(store, version_id, prefix)
+    def _load(self, store: ObjectStore, version: ModelVersion) -> Predictor:
+        folder = self._local_copy(store, version)
         card = ModelCard.read(folder / CARD)
         shared = None if card.brings_backbone else self.backbone(card.backbone)
         try:
@@ -62,10 +70,10 @@ class ModelCache:
         except ValueError as error:
             raise WeightsMissing(str(error)) from error
 
-    def _local_copy(self, store: ObjectStore, version_id: UUID, prefix: str) -> Path:
-        folder = self._folder / str(version_id)
+    def _local_copy(self, store: ObjectStore, version: ModelVersion) -> Path:
+        folder = self._folder / str(version.id)
         if not folder.exists():
-            self._download(store, prefix, folder)
+            self._download(store, version.weights_prefix, folder)
             self._remove_old_copies(keep=folder)
         os.utime(folder)
         return folder

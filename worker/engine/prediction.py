@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from app.annotations.models import LabelValue
-from app.core.errors import Conflict, NotFound
+from app.core.errors import NotFound
 from app.images import queue as image_queue
 from app.images import service as images
 from app.images.models import Image, ImageState
@@ -34,9 +34,7 @@ from worker.engine.device import use_threads
 from worker.engine.looking import Looker, Pictures
 from worker.engine.model_cache import shared_models, shared_tokens
 from worker.engine.photos import PhotoReader
-from worker.learning.card import UnknownFormat
 from worker.learning.predictor import Predictions, Predictor
-from worker.learning.sources import UnsupportedBackbone, WeightsMissing
 from worker.learning.thresholds import ABSENT, NONE, Thresholds
 
 CHUNK_SIZE = 256
@@ -127,14 +125,8 @@ def _photos(session: Session, run: ChunkRun) -> list[Image]:
 
 def _predictor(run: ChunkRun, version: ModelVersion) -> Predictor:
     models = shared_models(run.settings.data_dir)
-    try:
-        with kept_alive(run.tick, at_most=LONGEST_LOADING_SECONDS):
-            return models.predictor(run.store, version.id, version.weights_prefix)
-    except (WeightsMissing, UnsupportedBackbone, UnknownFormat) as error:
-        raise Conflict(
-            f"Version {version.number} cannot be loaded: {error}. Train again, or make another "
-            "version live."
-        ) from error
+    with kept_alive(run.tick, at_most=LONGEST_LOADING_SECONDS):
+        return models.predictor(run.store, version)
 
 
 def _look(
@@ -159,7 +151,7 @@ def _look(
 def _novelty(run: ChunkRun, version: ModelVersion, seen: Predictions) -> list[float | None]:
     """How unlike the version's labelled photos each photo is; None if it kept none of them."""
     models = shared_models(run.settings.data_dir)
-    measure = models.novelty(run.store, version.id, version.weights_prefix)
+    measure = models.novelty(run.store, version)
     if measure is None:
         return [None] * len(seen.embedding)
     return list(measure(seen.embedding).tolist())

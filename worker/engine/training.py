@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.annotations import service as annotations
 from app.annotations.models import LabelValue
-from app.core.errors import Invalid, NotFound
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.jobs.contracts import TrainPayload
 from app.jobs.models import Job
@@ -44,7 +44,6 @@ from worker.engine.photos import PhotoReader
 from worker.engine.training_set import in_order, with_photos, with_tokens
 from worker.learning import dataset
 from worker.learning.backbone import Backbone, UnsupportedBackbone, WeightsMissing
-from worker.learning.card import UnknownFormat
 from worker.learning.contexts import PriorGroups
 from worker.learning.dataset import TrainingSet
 from worker.learning.growing import grow
@@ -231,7 +230,7 @@ def learn_new(run: JobRun, payload: TrainPayload, snapshot: Snapshot, settled: S
     assert version is not None
     with kept_alive(run.tick, at_most=LONGEST_DOWNLOAD_SECONDS):
         models = shared_models(run.settings.data_dir)
-        predictor = models.predictor(run.store, version.id, version.weights_prefix)
+        predictor = models.predictor(run.store, version)
     columns = beside(snapshot, predictor, [UUID(label_id) for label_id in version.label_ids])
     config = looking_like(
         predictor,
@@ -357,9 +356,9 @@ def _gate(run: JobRun, candidate: Scored, snapshot: Snapshot, settled: Settled) 
         return gate.first_version()
     try:
         models = shared_models(run.settings.data_dir)
-        predictor = models.predictor(run.store, live.id, live.weights_prefix)
-    except (WeightsMissing, UnsupportedBackbone, UnknownFormat) as error:
-        run.log(f"Version {live.number} cannot be loaded: {error}", "warning")
+        predictor = models.predictor(run.store, live)
+    except Conflict as error:
+        run.log(error.detail, "warning")
         reason = f"Version {live.number} cannot be loaded any more, so nothing was compared."
         return gate.not_compared(reason, against=live.number)
     label_ids = [UUID(label_id) for label_id in live.label_ids]

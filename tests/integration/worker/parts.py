@@ -25,6 +25,12 @@ ENDED = {"succeeded", "failed", "cancelled"}
 QUICK = {"resolution": 64, "time_budget_seconds": 1, "predict": False}
 
 
+def age_the_only_model(settings: Settings) -> None:
+    """Its card becomes one that this build no longer reads."""
+    (card,) = settings.blob_dir.rglob("card.json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"whole_photo": True}))
+
+
 def part(number: int, labels: tuple[str, ...]) -> bytes:
     """A PNG of a steel part, too `bright` or too `dark` where asked: what seconds can teach."""
     rng = np.random.default_rng((77, number))

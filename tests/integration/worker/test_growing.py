@@ -9,7 +9,7 @@ import pytest
 from app.core.queue import Queue
 from app.jobs import service as jobs
 from app.jobs.stages import JobStage
-from tests.integration.worker.parts import QUICK, Factory
+from tests.integration.worker.parts import QUICK, Factory, age_the_only_model
 from worker.tasks.predict import run as predict
 from worker.tasks.predict import run_chunk
 from worker.tasks.train import run as train
@@ -120,6 +120,16 @@ def test_labels_archived_meanwhile_end_the_job_in_a_sentence(factory):
     job = factory.job(job_id)
     assert (job["state"], job["attempts"]) == ("failed", 1)
     assert job["error"]["code"] == "no-new-label"
+
+
+def test_a_version_of_an_earlier_build_cannot_be_grown_and_says_so(factory, settings):
+    add_dark(factory, annotated=1)
+    age_the_only_model(settings)
+    job_id = factory.post("trainings", NEW).json()["id"]
+    train(job_id)
+    job = factory.job(job_id)
+    assert (job["state"], job["error"]["code"]) == ("failed", "conflict")
+    assert "Version 1 cannot be loaded: an earlier version" in job["error"]["detail"]
 
 
 @pytest.mark.slow

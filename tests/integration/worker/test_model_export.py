@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from tests.integration.worker.parts import QUICK, Factory, part
+from tests.integration.worker.parts import QUICK, Factory, age_the_only_model, part
 from worker.learning.onnx_model import OnnxModel
 from worker.tasks.export_model import run as export_model
 from worker.tasks.predict import run as predict
@@ -100,6 +100,13 @@ def test_a_student_leaves_in_place_of_the_version(factory, tmp_path):
     assert forms["student"]["map"] == pytest.approx(forms["model.onnx"]["map"], abs=0.05)
     fetched(factory, job, tmp_path)
     assert json.loads((tmp_path / "card.json").read_text())["resolution"] == 32
+
+
+def test_a_version_of_an_earlier_build_says_that_it_cannot_leave(factory, settings):
+    age_the_only_model(settings)
+    job = exported(factory)
+    assert (job["state"], job["error"]["code"]) == ("failed", "conflict")
+    assert "Version 1 cannot be loaded: an earlier version" in job["error"]["detail"]
 
 
 def test_photos_that_were_deleted_since_are_done_without(factory):

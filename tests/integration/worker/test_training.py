@@ -1,6 +1,5 @@
 """The main job by real workers: upload, annotate, train, predict; and what cannot be learned."""
 
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ from app.jobs import service as jobs
 from app.jobs.contracts import TrainPayload
 from app.jobs.stages import JobStage
 from app.training.models import ModelVersion
-from tests.integration.worker.parts import ENDED, QUICK, Factory
+from tests.integration.worker.parts import ENDED, QUICK, Factory, age_the_only_model
 from worker.base_task import run_job
 from worker.engine.training import frozen_snapshot, read_settings
 from worker.tasks.predict import run as predict
@@ -335,8 +334,7 @@ def test_a_model_whose_files_are_gone_says_so(floor, settings):
 def test_a_model_of_an_earlier_build_that_cannot_be_read_says_so(floor, settings):
     factory = floor("bright", shown=[BRIGHT, GOOD])
     trained_here(factory)
-    (card,) = settings.blob_dir.rglob("card.json")
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"whole_photo": True}))
+    age_the_only_model(settings)
     job = predicted_here(factory)
     assert job["state"] == "failed"
     assert "Version 1 cannot be loaded: an earlier version" in job["error"]["detail"]
