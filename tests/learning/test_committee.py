@@ -20,26 +20,38 @@ from worker.learning.processes import Processes
 from worker.learning.trainer import train
 
 OPEN = replace(QUICK, lambda_pairs=None, pseudo_labels=None)
-LABELS = np.array([[1], [0], [1], [0]], np.int8)
-RIGHT, TURNED, WRONG = ([2, 1, 2, 1], [2, 2.5, 3, 1], [1, 2, 1, 2])
+LABELS = np.random.default_rng(0).integers(0, 2, (60, 2)).astype(np.int8)
 
 
-def committee(*parts):
-    scored = (Evidence(np.array(scores, float)[:, None], LABELS) for scores in parts)
-    return Committee((), {1: tuple(scored)})
+def committee(noise, *, loud=1.0, seed=1):
+    """Scores of two parts: the truth, and as much noise; `loud` times as far apart."""
+    draw = np.random.default_rng(seed)
+    scores = loud * (4.0 * LABELS - 2 + noise * draw.normal(size=LABELS.shape))
+    parts = zip(np.split(scores, 2), np.split(LABELS, 2), strict=True)
+    return Committee((), {1: tuple(Evidence(*part) for part in parts)})
 
 
 @pytest.mark.parametrize(
     ("own", "other", "better"),
     [
-        ((RIGHT, RIGHT), (TURNED, WRONG), True),
-        ((RIGHT, TURNED), (TURNED, TURNED), True),
-        ((RIGHT, WRONG), (TURNED, TURNED), False),
-        ((TURNED, TURNED), (TURNED, TURNED), False),
+        (committee(1.0), committee(4.0), True),
+        (committee(4.0), committee(1.0), False),
+        (committee(2.0), committee(2.0), False),
+        (committee(2.0, loud=5.0), committee(2.0), False),
+        (committee(2.0), committee(2.0, loud=5.0), False),
     ],
+    ids=["better", "worse", "equal", "louder", "quieter"],
 )
-def test_a_committee_is_better_where_its_members_are_on_average(own, other, better):
-    assert committee(*own).beats(committee(*other), 1) is better
+def test_a_committee_is_better_where_it_is_by_more_than_its_error(own, other, better):
+    assert own.beats(other, 1) is better
+
+
+def test_chance_alone_seldom_counts_as_better():
+    """One standard error is passed by one in six of those that are as good."""
+    wins = sum(
+        committee(3.0, seed=seed).beats(committee(3.0, seed=seed + 100), 1) for seed in range(60)
+    )
+    assert wins <= 18
 
 
 def test_a_part_without_positives_settles_nothing():
@@ -93,7 +105,7 @@ def test_held_out_labels_settle_whether_photos_are_paired(tmp_path):
 
 
 @pytest.mark.parametrize("better", ["taught", "untaught"])
-def test_pseudo_labels_stay_out_where_part_models_rank_better_without(tmp_path, better):
+def test_pseudo_labels_stay_out_where_part_models_do_better_without(tmp_path, better):
     """Photos of two kinds; the part models that are not `better` rank them the wrong way round."""
     tried, told = [], []
 

@@ -7,7 +7,6 @@ COLT 1992; ensembles as teachers: Laine & Aila, ICLR 2017).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any, Self
 
 import numpy as np
@@ -16,9 +15,9 @@ from torch import nn
 
 from worker.learning.aligner import weigh
 from worker.learning.evidence import Evidence, joined
-from worker.learning.metrics import mean_average_precision
 from worker.learning.pairs import USUAL_WEIGHT
 from worker.learning.plan import TrainingConfig
+from worker.learning.slopes import shared_slopes
 from worker.learning.voices import voice_weights
 
 Scores = NDArray[np.float64]
@@ -77,15 +76,17 @@ class Committee:
         return replace(self, held_out=held_out, weights=weights)
 
     def beats(self, other: "Committee", views: int) -> bool:
-        """Whether the members rank the photos that they did not see better, on average over them.
-
-        Each on its own photos: scores of different members have no common order.
+        """Whether the labels that the members did not see are likelier to them, by more than the
+        standard error of the difference (one-standard-error rule: Breiman et al., Classification
+        and Regression Trees, 1984, section 3.4.3).
         """
-        return self._ranking(views) > other._ranking(views)
+        gained = other._log_losses(views) - self._log_losses(views)
+        return bool(gained.sum() > gained.std() * len(gained) ** 0.5)
 
-    def _ranking(self, views: int) -> float:
-        parts = self.held_out[views]
-        return fmean(mean_average_precision(one.logits, one.labels) for one in parts)
+    def _log_losses(self, views: int) -> Scores:
+        """Of each photo's labels, in nats (N,), after calibration: some members speak louder."""
+        seen = self.evidence(views)
+        return shared_slopes(seen.logits[..., None], seen.labels, np.ones(1)).log_losses
 
 
 class Votes:

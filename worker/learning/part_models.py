@@ -59,7 +59,8 @@ class PartModels:
     def _try_rounds(
         self, config: TrainingConfig, committee: Committee, fitted: str
     ) -> tuple[Committee, TrainingConfig]:
-        """Pseudo-labels stay out if part models that learn as long without them rank better."""
+        """Pseudo-labels come in only where part models that learn them beat others that learn as
+        long without them."""
         self.vote_by(Committee((), committee.held_out))  # confidence is measured, nobody votes
         for name, fold in itertools.product(("taught", "untaught"), range(config.folds)):
             self.processes.after_first(partial(self._go_on, fitted, name, fold))

@@ -12,10 +12,12 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Slopes:
-    """`values` (S,), and how badly they explain the labels: in nats, priors included."""
+    """`values` (S,), and how badly they explain the labels, in nats: `loss` with the priors,
+    `log_losses` (N,) of each photo's labels."""
 
     values: Scores
     loss: float
+    log_losses: Scores
 
 
 def shared_slopes(scores: Scores, labels: NDArray[np.int8], start: Scores) -> Slopes:
@@ -28,15 +30,22 @@ def shared_slopes(scores: Scores, labels: NDArray[np.int8], start: Scores) -> Sl
     sign = np.where(labels == 1, 1.0, -1.0)
     n_labels, n_scores = scores.shape[1:]
 
+    def signed(parameters: Scores) -> Scores:
+        return np.asarray(sign * (scores @ parameters[:n_scores] + parameters[n_scores:]))
+
+    def log_losses(score: Scores) -> Scores:
+        return np.asarray(np.logaddexp(0, -score) * known)
+
     def loss(parameters: Scores) -> tuple[float, Scores]:
-        score = sign * (scores @ parameters[:n_scores] + parameters[n_scores:])
+        score = signed(parameters)
         slope = -sign * expit(-score) * known
         away = parameters - centre
         gradient = np.concatenate([np.einsum("nk,nks->s", slope, scores), slope.sum(axis=0)])
-        total = float((np.logaddexp(0, -score) * known).sum() + (precision * away**2).sum() / 2)
+        total = float(log_losses(score).sum() + (precision * away**2).sum() / 2)
         return total, gradient + precision * away
 
     centre = np.concatenate([start, np.zeros(n_labels)])
     precision = np.concatenate([np.ones(n_scores), np.full(n_labels, 0.01)])
     found = minimize(loss, centre, jac=True, method="L-BFGS-B")
-    return Slopes(found.x[:n_scores], float(found.fun))
+    each = log_losses(signed(found.x)).sum(axis=1)
+    return Slopes(found.x[:n_scores], float(found.fun), each)
