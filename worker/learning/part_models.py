@@ -59,15 +59,14 @@ class PartModels:
     def _try_rounds(
         self, config: TrainingConfig, committee: Committee, fitted: str
     ) -> tuple[Committee, TrainingConfig]:
-        """Pseudo-labels come in only where part models that learn them beat others that learn as
-        long without them."""
+        """Pseudo-labels stay out where part models that learn as long without them are better."""
         self.vote_by(Committee((), committee.held_out))  # confidence is measured, nobody votes
         for name, fold in itertools.product(("taught", "untaught"), range(config.folds)):
             self.processes.after_first(partial(self._go_on, fitted, name, fold))
         without = replace(config, pseudo_labels=False)
         taught = self._cross_fit("taught", config, self.plan.of_part_with_rounds)
         untaught = self._cross_fit("untaught", without, self.plan.of_part_with_rounds)
-        return (taught, config) if taught.beats(untaught, self.views) else (untaught, without)
+        return (untaught, without) if untaught.beats(taught, self.views) else (taught, config)
 
     def _go_on(self, fitted: str, name: str, fold: int) -> None:
         """Let a part model begin where another has ended."""
