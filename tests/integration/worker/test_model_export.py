@@ -117,12 +117,12 @@ def test_photos_that_were_deleted_since_are_done_without(factory):
     assert exported(factory)["state"] == "succeeded"
 
 
-def test_a_version_that_cannot_be_loaded_says_so(factory, settings):
+def test_a_version_whose_files_are_gone_says_so(factory, settings):
     for file in settings.blob_dir.glob("jobs/*/*/model.safetensors"):
         file.unlink()
     job = exported(factory)
-    assert (job["state"], job["attempts"]) == ("failed", 1)
-    assert job["error"]["code"] == "backbone-unusable"
+    assert (job["state"], job["attempts"], job["error"]["code"]) == ("failed", 1, "conflict")
+    assert "Version 1 cannot be loaded: the model's files are gone" in job["error"]["detail"]
 
 
 @pytest.mark.parametrize("wanted", [{"student_resolution": 8}, {"eight_bits": "perhaps"}, {"x": 1}])
