@@ -30,7 +30,8 @@ to the upper bound (all labels) that a method covers, in percent, on common draw
 probability of 0.5 on, and in brackets from thresholds chosen on labelled photos (on held-out
 scores where the method makes some). Pseudo-labels: precision / recall of those of the last round,
 on photos whose labels were hidden. ECE before → after the method's own calibration; methods that
-hold nothing out have none. Seconds hold warm-up and cross-fitting that a method shares with others.
+hold nothing out have none; in brackets what these test photos would show by chance if every
+probability were right. Seconds hold warm-up and cross-fitting that a method shares with others.
 The supervised lines and the upper bound have Kizu's head without what part models settle;
 fixmatch, cap, dicap and ups have that of ml-decoder; the others their own. † settings chosen by
 `--search`; without it they are Kizu's."""
@@ -114,9 +115,7 @@ COLUMNS: dict[str, Callable[[Draws], str]] = {
     "OF1": lambda draws: _both(draws, "of1"),
     "present p / r": lambda draws: _pseudo_labels(draws, "present"),
     "absent p / r": lambda draws: _pseudo_labels(draws, "absent"),
-    "ECE": lambda draws: " → ".join(
-        _mean([run["ece"][when] for run in draws.values()]) for when in ("before", "after")
-    ),
+    "ECE": lambda draws: _calibration_errors(draws),
     "seconds": lambda draws: f"{np.mean(_values(draws, 'train_seconds')):.0f}",
     "peak MB": lambda draws: f"{np.mean(_values(draws, 'peak_memory_mb')):.0f}",
 }
@@ -167,6 +166,25 @@ def _both(draws: Draws, figure: str) -> str:
 def _pseudo_labels(draws: Draws, value: str) -> str:
     pairs = [run["pseudo_labels"][value] for run in draws.values() if run["pseudo_labels"]]
     return " / ".join(_mean(column) for column in zip(*pairs, strict=True)) if pairs else "–"
+
+
+def _calibration_errors(draws: Draws) -> str:
+    before, after = (
+        _mean([run["ece"][when] for run in draws.values()]) for when in ("before", "after")
+    )
+    chance = [chance_calibration_error(run["reliability"]["after"]) for run in draws.values()]
+    return f"{before} → {after} ({_mean(chance)})"
+
+
+def chance_calibration_error(bins: Sequence[Sequence[float]]) -> float:
+    """The error that perfect probabilities are expected to show in `bins` of finite size.
+
+    `bins` are (count, mean confidence, frequency). The frequency of n answers strays from
+    confidence c by sqrt(2 c (1 - c) / (pi n)) on average, the mean deviation of a normal variable.
+    """
+    count, confidence, _ = np.array(bins).T
+    stray = np.sqrt(2 * confidence * (1 - confidence) * count / np.pi)
+    return float(stray.sum() / count.sum())
 
 
 def difference(ours: Draws, theirs: Draws) -> str:

@@ -38,10 +38,38 @@ def test_calibration_lowers_the_error_on_unseen_labels():
     assert after < 0.03 < before
 
 
-def test_little_evidence_shares_one_curve():
-    calibration = Calibration.fit(*distorted(100))
+def test_with_little_evidence_labels_share_a_slope_but_not_a_shift():
+    logits, labels = distorted(100)
+    logits[:, 1] -= 3  # one label is overrated, the other underrated
+    calibration = Calibration.fit(logits, labels)
     assert calibration.own == (False, False)
-    assert calibration.curves[0] == calibration.curves[1]
+    (slope, over), (same, under) = (curve.parameters for curve in calibration.curves)
+    assert slope == same
+    assert under - over == pytest.approx(1.5, abs=0.5)
+    fresh, answers = distorted(4000, seed=1)
+    fresh[:, 1] -= 3
+    assert expected_calibration_error(calibration(fresh), answers) < 0.05
+
+
+def test_a_label_that_nobody_has_seen_is_calibrated_like_the_others():
+    logits, labels = distorted(200, 3)
+    labels[:, 2] = -1
+    calibration = Calibration.fit(logits, labels)
+    shifts = [curve.parameters[1] for curve in calibration.curves]
+    assert min(shifts[:2]) <= shifts[2] <= max(shifts[:2])
+
+
+def test_a_label_without_positives_is_not_ruled_out():
+    logits, labels = distorted(60)
+    labels[:, 1] = 0
+    rarest = Calibration.fit(logits, labels)(logits)[:, 1].mean()
+    assert 0.002 < rarest < 0.1
+
+
+def test_scores_that_mislead_are_not_turned_round():
+    logits, labels = distorted(200)
+    calibration = Calibration.fit(-logits, labels)
+    assert all(curve.parameters[0] > 0 for curve in calibration.curves)
 
 
 @pytest.mark.parametrize("family", ALL)

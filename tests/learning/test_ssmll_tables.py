@@ -1,9 +1,16 @@
 """Tables over finished runs, from figures whose outcome is known."""
 
+import numpy as np
 import pytest
 
 from benchmarks.ssmll.study import write
-from benchmarks.ssmll.tables import difference, grouped, markdown, write_tables
+from benchmarks.ssmll.tables import (
+    chance_calibration_error,
+    difference,
+    grouped,
+    markdown,
+    write_tables,
+)
 
 
 def run(method, seed, ap, *, share=0.1, **other):
@@ -58,9 +65,20 @@ def test_a_table_ranks_pairs_and_says_what_was_recovered():
     assert found["cap"][-1] == "42%"
     assert found["kizu"][6:8] == ["0.500 / 0.250", "– / 0.750"]
     assert found["supervised-bce"][6] == "–"
-    assert found["cap"][8] == "0.200 → 0.020"
+    assert found["cap"][8].startswith("0.200 → 0.020 (")
     # Differences 0.01, 0.03, 0.02: mean 0.02, and 4.303 * 0.01 / sqrt(3) to either side.
     assert found["cap"][-2] == "+0.020 ± 0.025"
+
+
+def test_chance_alone_makes_the_error_that_is_named():
+    rng = np.random.default_rng(0)
+    count, confidence = np.array([400, 90, 60, 250]), np.array([0.03, 0.3, 0.7, 0.96])
+    strays = [
+        np.abs(rng.binomial(count, confidence) / count - confidence) @ count / count.sum()
+        for _ in range(2000)
+    ]
+    bins = np.column_stack([count, confidence, confidence])
+    assert chance_calibration_error(bins) == pytest.approx(np.mean(strays), rel=0.05)
 
 
 def test_a_difference_is_taken_on_common_draws_only():

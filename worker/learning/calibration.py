@@ -1,6 +1,7 @@
 """Turning scores into probabilities that can be trusted, on labels held out from training.
 
-Each label gets a curve of its own where the evidence allows it, and the pooled one elsewhere.
+Each label gets a curve of its own where the evidence allows it. Elsewhere labels share a slope, and
+their shifts are drawn together: cracks may be more frequent than a model thinks, potholes less.
 Nothing here trains a model.
 """
 
@@ -10,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.learning.curves import ALL, SMOOTH, Curve, Family, choose_curve
+from worker.learning.curves import ALL, SLOPES, SMOOTH, Curve, Family, choose_curve
+from worker.learning.slopes import shared_slopes
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -20,6 +22,8 @@ ENOUGH_EACH = 10
 ENOUGH_IMAGES = 300
 # A free step needs many answers before it beats a curve of three numbers.
 ENOUGH_FOR_STEPS = 1000
+# How far apart labels' shifts lie, in logits, before the evidence speaks.
+SHIFT_SPREAD = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,13 @@ class Calibration:
         """Calibrate on held-out `logits` (N, K) and `labels` (N, K) of 1, 0 and -1 unknown.
 
         A label gets a curve of its own with at least 10 positives and 10 negatives among at least
-        300 images, else the one of all labels together.
+        300 images, else Platt's with the slope of all labels and a shift near theirs.
         """
-        pooled = _fit(logits[labels >= 0], labels[labels >= 0])
-        curves, own = [], []
-        for logit, label in zip(logits.T, labels.T, strict=True):
-            known = label >= 0
-            enough = known.sum() >= ENOUGH_IMAGES and has_evidence(label)
-            curves.append(_fit(logit[known], label[known]) if enough else pooled)
-            own.append(bool(enough))
-        return cls(tuple(curves), tuple(own))
+        curves = list(_shared_curves(logits, labels))
+        own = [(label >= 0).sum() >= ENOUGH_IMAGES and has_evidence(label) for label in labels.T]
+        for k in np.flatnonzero(own):
+            curves[k] = _own_curve(logits[:, k], labels[:, k])
+        return cls(tuple(curves), tuple(map(bool, own)))
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
@@ -65,12 +66,16 @@ class Calibration:
         return cls(curves, tuple(bool(own) for own in document["own"]))
 
 
-def _fit(logits: Scores, labels: Labels) -> Curve:
-    if min((labels == 1).sum(), (labels == 0).sum()) < ENOUGH_EACH:
-        # Too little to choose by: two numbers, kept near "no correction" by their ridge.
-        return Curve.fit(Family.PLATT, logits, labels == 1)
-    families = ALL if len(labels) >= ENOUGH_FOR_STEPS else SMOOTH
-    return choose_curve(logits, labels == 1, families)
+def _shared_curves(logits: Scores, labels: Labels) -> tuple[Curve, ...]:
+    found = shared_slopes(logits[..., None], labels, np.ones(1), spread=SHIFT_SPREAD)
+    slope = max(float(found.values[0]), SLOPES[0])  # scores that mislead are not turned round
+    return tuple(Curve(Family.PLATT, (slope, float(shift))) for shift in found.intercepts)
+
+
+def _own_curve(logits: Scores, labels: Labels) -> Curve:
+    known = labels >= 0
+    families = ALL if known.sum() >= ENOUGH_FOR_STEPS else SMOOTH
+    return choose_curve(logits[known], labels[known] == 1, families)
 
 
 def cross_calibrate(logits: Scores, labels: Labels) -> Scores:
