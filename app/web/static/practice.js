@@ -22,7 +22,6 @@ const fill = (message, names) => message.replace(/\{(\w+)\}/g, (_, name) => name
 
 function show() {
   chosen = new Set();
-  isAnswered = false;
   viewer.show(`${config.folder}/${photos[at].photo}`, null);
   byId("marks").hidden = true;
   byId("count").textContent = fill(text.count, { number: at + 1, all: photos.length });
@@ -72,7 +71,7 @@ function answer() {
   if (!wrong.length) right += 1;
   byId("verdict").textContent = wrong.length ? fill(text.wrong, { labels: wrong.map((one) => one.name).join(text.comma) }) : text.right;
   byId("submit-name").textContent = text.next;
-  markPlaces(places);
+  markPlaces();
 }
 
 function verdictOf(key, places) {
@@ -80,8 +79,11 @@ function verdictOf(key, places) {
   return chosen.has(key) ? text.not_there : "";
 }
 
-function markPlaces(places) {
+// Whoever answers before the photo has come sees its marks when it comes.
+function markPlaces() {
   const [canvas, photo] = [byId("marks"), byId("photo")];
+  if (!isAnswered || !photo.naturalWidth) return;
+  const { places } = photos[at];
   Object.assign(canvas, { width: photo.naturalWidth, height: photo.naturalHeight });
   const pen = canvas.getContext("2d");
   pen.lineWidth = 3;
@@ -96,6 +98,7 @@ function markPlaces(places) {
 }
 
 function next() {
+  isAnswered = false;
   at += 1;
   if (at < photos.length) return show();
   const seconds = Math.round((performance.now() - began) / 1000 / photos.length);
@@ -132,6 +135,7 @@ async function start() {
   for (const place of document.querySelectorAll("kbd[data-command]")) place.textContent = nameOf(keys.keys[place.dataset.command]);
   for (const button of document.querySelectorAll("button[data-does]")) button.addEventListener("click", COMMANDS[button.dataset.does]);
   document.addEventListener("keydown", onKey);
+  byId("photo").addEventListener("load", markPlaces);
   photos = await (await fetch(`${config.folder}/answers.json`)).json();
   begin();
 }
