@@ -1,6 +1,6 @@
 """Fixtures of page tests: a workplace with an inspector, and a browser that is being watched."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Request,
+    Route,
     ViewportSize,
     expect,
 )
@@ -53,6 +54,14 @@ class Watched:
         self.page.locator("input[type=password]").fill(PASSWORD)
         self.page.keyboard.press("Enter")
         self.page.wait_for_url("**/projects")
+
+    def open_without(self, file: str, path: str) -> Callable[[], None]:
+        """Open a page whose `file`, a pattern, is on its way until what is returned is called."""
+        held: list[Route] = []
+        self.page.route(file, lambda route: held.append(route))
+        with self.page.expect_request(file):
+            self.page.goto(path, wait_until="commit")
+        return lambda: held[0].continue_()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from app.web.templating import STATIC
 
@@ -38,15 +38,12 @@ def test_every_answer_is_judged_and_the_end_says_how_many_were_right(guide):
 def test_who_answers_before_the_photo_has_come_sees_its_marks_when_it_comes(watched, workplace):
     watched.sign_in()
     page = watched.page
-    held: list[Route] = []
-    page.route("**/guide/01.jpg", lambda route: held.append(route))
-    with page.expect_request("**/guide/01.jpg"):
-        page.goto("/guide", wait_until="commit")
+    let_photo_come = watched.open_without("**/guide/01.jpg", "/guide")
     expect(page.locator("#count")).to_have_text(f"photo 1 of {len(ANSWERS)}")
     page.keyboard.press("Enter")
     expect(page.locator("#verdict")).to_contain_text("Look again")
     expect(page.locator("#marks")).to_be_hidden()
-    held[0].continue_()
+    let_photo_come()
     expect(page.locator("#marks")).to_be_visible()
 
 

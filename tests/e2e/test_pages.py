@@ -5,7 +5,7 @@ import re
 
 import httpx
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from app.web.templating import STATIC
 
@@ -58,12 +58,9 @@ def test_a_forged_destination_stays_on_this_site(live_url, workplace):
 def test_a_name_typed_before_the_script_came_gives_an_address_too(watched, workplace):
     watched.sign_in()
     page = watched.page
-    held: list[Route] = []
-    page.route("**/new-project.js*", lambda route: held.append(route))
-    with page.expect_request("**/new-project.js*"):
-        page.goto("/projects/new", wait_until="commit")
+    let_script_come = watched.open_without("**/new-project.js*", "/projects/new")
     page.locator("[name=name]").fill("Line 2")
-    held[0].continue_()
+    let_script_come()
     expect(page.locator("[name=slug]")).to_have_value("line-2")
 
 
