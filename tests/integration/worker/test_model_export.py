@@ -17,6 +17,7 @@ from worker.tasks.train import run as train
 
 GOOD, BRIGHT, DARK = (), ("bright",), ("dark",)
 BFLOAT16 = 0.05  # files compute in full precision, the service where it can in half of it
+TWO_SWAPPED = 0.15  # of mAP, at most, where that swaps two photos of eight
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_a_student_leaves_in_place_of_the_version(factory, tmp_path):
     forms = figures(job)
     assert list(forms) == ["version", "student", "model.onnx"]
     assert forms["model.onnx"]["largest_difference"] < BFLOAT16
-    assert forms["student"]["map"] == pytest.approx(forms["model.onnx"]["map"], abs=0.05)
+    assert forms["student"]["map"] == pytest.approx(forms["model.onnx"]["map"], abs=TWO_SWAPPED)
     fetched(factory, job, tmp_path)
     assert json.loads((tmp_path / "card.json").read_text())["resolution"] == 32
 
