@@ -83,7 +83,6 @@ class Answers:
     def targets(self, membership: Scores) -> Targets:
         """What to learn, with groups (K, C).
 
-
         One present label makes its group active, whatever is known of the others, so the group is
         as sure as the surest of them; one that is not active is as sure as its labels on average.
         """

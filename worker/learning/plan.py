@@ -74,8 +74,7 @@ class TrainingConfig:
     loss: Loss = Loss.BCE
     lambda_unlabeled: float = 1.0
     lambda_context: float = 0.5
-    # None: if it helps, by the part models (committee.py)
-    lambda_pairs: float | None = None  # photos side by side (pairs.py); None: tried, or 0
+    lambda_pairs: float | None = None  # photos side by side; None: tried (committee.py), or 0
     pseudo_labels: bool | None = None  # whether rounds learn them; None: tried, or so
     voices: tuple[Voice, ...] | None = None  # None: as many as the method hears
     n_contexts: int | None = None  # None: found from the labels
