@@ -64,6 +64,28 @@ def test_a_name_typed_before_the_script_came_gives_an_address_too(watched, workp
     expect(page.locator("[name=slug]")).to_have_value("line-2")
 
 
+def test_a_filter_chosen_before_the_script_came_is_applied(watched, workplace):
+    workplace.add_project("parts")
+    watched.sign_in()
+    page = watched.page
+    let_script_come = watched.open_without("**/htmx.min.js*", "/projects/parts/images")
+    page.get_by_label("State").select_option("rejected")
+    let_script_come()
+    expect(page).to_have_url(re.compile("state=rejected"))
+
+
+def test_what_is_sent_before_the_script_came_waits_for_it(watched, workplace):
+    watched.sign_in()
+    page = watched.page
+    let_script_come = watched.open_without("**/forms.js*", "/settings/account")
+    password = page.locator("#password")
+    password.get_by_label("Current password").fill("correct horse battery staple")
+    password.locator("[name=password]").fill("another horse, another battery")
+    password.get_by_role("button").click(no_wait_after=True)
+    let_script_come()
+    expect(page).to_have_url(re.compile("/settings/account[?]saved=1$"))
+
+
 def test_every_page_of_an_empty_project_opens(watched, workplace):
     workplace.add_project("parts")
     watched.sign_in()

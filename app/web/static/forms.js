@@ -67,3 +67,16 @@ document.addEventListener("submit", async (event) => {
     if (button) button.disabled = false;
   }
 });
+
+function isTouched(field) {
+  if (!field.options) return "defaultValue" in field && field.value !== field.defaultValue;
+  const options = [...field.options];
+  return field.value !== (options.findLast((option) => option.defaultSelected) ?? options[0]).value;
+}
+
+// A filter chosen before htmx was there, or filled in again by the browser after a reload, is applied.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const form of document.querySelectorAll("form[hx-get]")) {
+    [...form.elements].find(isTouched)?.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+});
