@@ -127,9 +127,8 @@ class Plan:
 
     @property
     def of_part_with_rounds(self) -> "Plan":
-        """The same, and then the fewest rounds, in few steps."""
-        steps = min(math.ceil(self.rounds * self.round_steps / 3), MOST_STEPS_TRIED)
-        round_steps = math.ceil(steps / FEWEST_ROUNDS)
+        """The same, and then the fewest rounds in a third of their steps too."""
+        round_steps = math.ceil(self.rounds * self.round_steps / 3 / FEWEST_ROUNDS)
         return replace(self.of_part, rounds=FEWEST_ROUNDS, round_steps=round_steps)
 
     @property
@@ -167,8 +166,8 @@ FEWEST_STEPS, MOST_STEPS = 600, 2500
 USUAL_EPOCHS = 60
 MOST_FOLD_STEPS = 600  # more settle nothing else (research/LOG.md), and every trial takes them
 MOST_ROUND_STEPS = 400
-FEWEST_ROUNDS, USUAL_ROUNDS = 3, 10
-MOST_STEPS_TRIED = 135  # of part models with pseudo-labels
+# Rounds of few photos are short: more of them, until the student has had time to learn.
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 10
 LEAST_SHARE = 0.7  # of the steps; rather than that, nothing is tried and nobody votes
 HURRY_SECONDS = 600  # with less time, steps are worth more than pixels
 STEP = 16  # pixels between resolutions, so that tokens fit whole
@@ -187,10 +186,16 @@ def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, committee
     return Plan(
         fold_steps=min(math.ceil(warm_up / 3), MOST_FOLD_STEPS) if committees else 0,
         warm_up_steps=warm_up,
-        rounds=(USUAL_ROUNDS if config.rounds is None else config.rounds) if unlabeled else 0,
+        rounds=_rounds(config, round_steps) if unlabeled else 0,
         round_steps=round_steps,
         committees=committees,
     )
+
+
+def _rounds(config: TrainingConfig, round_steps: int) -> int:
+    if config.rounds is not None:
+        return config.rounds
+    return min(max(round(MOST_ROUND_STEPS / round_steps), FEWEST_ROUNDS), MOST_ROUNDS)
 
 
 def kept_plan(path: Path, fingerprint: str, make: Callable[[], Plan]) -> Plan:
