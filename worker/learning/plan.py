@@ -244,12 +244,9 @@ def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, *, needed: int) -> 
     remain. What is left is shortened, every stage by the same share.
     """
     budget = config.time_budget_seconds
-    if budget is None:
+    if budget is None or plan_seconds(plan, cost, config) <= budget:
         return plan
-    while plan_seconds(plan, cost, config) > budget and plan.rounds > FEWEST_ROUNDS:
-        plan = replace(plan, rounds=plan.rounds - 1)
-    if plan_seconds(plan, cost, config) <= budget:
-        return plan
+    plan = replace(plan, rounds=min(plan.rounds, FEWEST_ROUNDS))
     if budget < LEAST_SHARE * plan_seconds(plan, cost, config):
         committees = min(needed, plan.committees)
         plan = replace(plan, committees=committees, fold_steps=plan.fold_steps if committees else 0)

@@ -74,7 +74,7 @@ function isTouched(field) {
   return field.value !== (options.findLast((option) => option.defaultSelected) ?? options[0]).value;
 }
 
-// A filter chosen before htmx was there, or filled in again by the browser after a reload, is applied.
+// A filter chosen before htmx was there is applied.
 document.addEventListener("DOMContentLoaded", () => {
   for (const form of document.querySelectorAll("form[hx-get]")) {
     [...form.elements].find(isTouched)?.dispatchEvent(new Event("change", { bubbles: true }));
