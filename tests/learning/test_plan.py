@@ -54,17 +54,19 @@ def test_a_plan_that_fits_stays():
 
 def test_rounds_are_given_up_first():
     plan = make_plan(CONFIG, labeled=140, unlabeled=1300, committees=3)
-    fewer = dataclasses.replace(plan, rounds=3)
     assert plan.rounds == 10
-    seconds = plan_seconds(fewer, COST, CONFIG)
-    assert fit_plan(plan, COST, budget(seconds), needed=0) == fewer
+    for rounds in (7, 3):
+        fewer = dataclasses.replace(plan, rounds=rounds)
+        seconds = plan_seconds(fewer, COST, CONFIG)
+        assert fit_plan(plan, COST, budget(seconds), needed=0) == fewer
     short = fit_plan(plan, COST, budget(0.8 * seconds), needed=0)
     assert (short.rounds, short.committees) == (3, 3)
     assert short.warm_up_steps == pytest.approx(0.8 * plan.warm_up_steps, rel=0.01)
 
 
 def test_then_what_only_chooses():
-    plan = make_plan(CONFIG, labeled=400, unlabeled=4000, committees=2)
+    plan = make_plan(CONFIG, labeled=50, unlabeled=16_000, committees=2)
+    assert plan.rounds == 3
     seconds = plan_seconds(plan, COST, CONFIG)
     alone = fit_plan(plan, COST, budget(0.65 * seconds), needed=0)
     assert (alone.committees, alone.fold_steps) == (0, 0)
@@ -73,9 +75,22 @@ def test_then_what_only_chooses():
     assert 0 < needed.fold_steps <= plan.fold_steps
 
 
-@pytest.mark.parametrize(("unlabeled", "rounds"), [(100, 10), (1300, 10), (4000, 3), (10**6, 3)])
-def test_few_unlabeled_photos_are_gone_over_more_often(unlabeled, rounds):
-    assert make_plan(CONFIG, labeled=50, unlabeled=unlabeled, committees=0).rounds == rounds
+@pytest.mark.parametrize(
+    ("labeled", "unlabeled", "rounds"),
+    [(50, 100, 10), (50, 4000, 4), (200, 4000, 6), (400, 4000, 10), (50, 10**6, 3)],
+)
+def test_rounds_take_no_more_steps_than_came_before_them(labeled, unlabeled, rounds):
+    plan = make_plan(CONFIG, labeled=labeled, unlabeled=unlabeled, committees=0)
+    assert plan.rounds == rounds
+    assert rounds * plan.round_steps <= plan.warm_up_steps or rounds == 3
+
+
+@pytest.mark.parametrize("labeled", [50, 400])
+def test_more_rounds_are_not_tried_for_longer(labeled):
+    plan = make_plan(CONFIG, labeled=labeled, unlabeled=4000, committees=2)
+    part = plan.of_part_with_rounds
+    assert part.warm_up_steps == plan.fold_steps
+    assert part.rounds * part.round_steps == pytest.approx(3 * plan.round_steps / 3, rel=0.02)
 
 
 def test_the_learning_rate_rises_falls_and_starts_again():

@@ -127,8 +127,10 @@ class Plan:
 
     @property
     def of_part_with_rounds(self) -> "Plan":
-        """The same, and then the fewest rounds in a third of their steps too."""
-        round_steps = math.ceil(self.rounds * self.round_steps / 3 / FEWEST_ROUNDS)
+        """The same, and then the fewest rounds: a third of 400 steps, or of as many whole rounds
+        if that is more."""
+        rounds = min(self.rounds, max(round(MOST_ROUND_STEPS / self.round_steps), FEWEST_ROUNDS))
+        round_steps = math.ceil(rounds * self.round_steps / 3 / FEWEST_ROUNDS)
         return replace(self.of_part, rounds=FEWEST_ROUNDS, round_steps=round_steps)
 
     @property
@@ -166,7 +168,6 @@ FEWEST_STEPS, MOST_STEPS = 600, 2500
 USUAL_EPOCHS = 60
 MOST_FOLD_STEPS = 600  # more settle nothing else (research/LOG.md), and every trial takes them
 MOST_ROUND_STEPS = 400
-# Rounds of few photos are short: more of them, until the student has had time to learn.
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 10
 LEAST_SHARE = 0.7  # of the steps; rather than that, nothing is tried and nobody votes
 HURRY_SECONDS = 600  # with less time, steps are worth more than pixels
@@ -186,16 +187,18 @@ def make_plan(config: TrainingConfig, *, labeled: int, unlabeled: int, committee
     return Plan(
         fold_steps=min(math.ceil(warm_up / 3), MOST_FOLD_STEPS) if committees else 0,
         warm_up_steps=warm_up,
-        rounds=_rounds(config, round_steps) if unlabeled else 0,
+        rounds=_rounds(config, warm_up, round_steps) if unlabeled else 0,
         round_steps=round_steps,
         committees=committees,
     )
 
 
-def _rounds(config: TrainingConfig, round_steps: int) -> int:
+def _rounds(config: TrainingConfig, warm_up: int, round_steps: int) -> int:
+    """Beyond the fewest, no more steps with pseudo-labels than before them: what few labels
+    taught is soon learned by heart, mistakes too (research/LOG.md, 28 November)."""
     if config.rounds is not None:
         return config.rounds
-    return min(max(round(MOST_ROUND_STEPS / round_steps), FEWEST_ROUNDS), MOST_ROUNDS)
+    return min(max(warm_up // round_steps, FEWEST_ROUNDS), MOST_ROUNDS)
 
 
 def kept_plan(path: Path, fingerprint: str, make: Callable[[], Plan]) -> Plan:
@@ -239,14 +242,15 @@ def _seconds_of_trying_rounds(plan: Plan, cost: Cost, config: TrainingConfig) ->
 def fit_plan(plan: Plan, cost: Cost, config: TrainingConfig, *, needed: int) -> Plan:
     """The plan within the configuration's time budget, if it has one.
 
-    Where it would take longer, rounds are fewer first, since each also costs looks that no step
-    pays for; then, if less than `LEAST_SHARE` of the steps fit, only the `needed` committees
-    remain. What is left is shortened, every stage by the same share.
+    Where it would take longer, rounds are given up one by one, down to the fewest; then, if less
+    than `LEAST_SHARE` of the steps fit, only the `needed` committees remain. What is left is
+    shortened, every stage by the same share.
     """
     budget = config.time_budget_seconds
     if budget is None or plan_seconds(plan, cost, config) <= budget:
         return plan
-    plan = replace(plan, rounds=min(plan.rounds, FEWEST_ROUNDS))
+    while plan.rounds > FEWEST_ROUNDS and plan_seconds(plan, cost, config) > budget:
+        plan = replace(plan, rounds=plan.rounds - 1)
     if budget < LEAST_SHARE * plan_seconds(plan, cost, config):
         committees = min(needed, plan.committees)
         plan = replace(plan, committees=committees, fold_steps=plan.fold_steps if committees else 0)
